@@ -1,0 +1,4 @@
+import { runProcess } from '../src/platform/lifecycle.ts'
+import { compose } from './compose.ts'
+
+await runProcess('dashboard', compose)

@@ -1,0 +1,21 @@
+import type { Knex } from 'knex'
+import { v7 as uuidv7 } from 'uuid'
+import { loadSeedPassword } from '../src/platform/config.ts'
+import { hashPassword } from '../src/users/accounts.ts'
+import type { Role } from '../src/users/model.ts'
+
+const BUYERS = 10
+
+/** admin@, operator@ and buyer1@ to buyer10@spike.test; accounts that exist keep their password. */
+export async function seed(knex: Knex): Promise<void> {
+  const password = loadSeedPassword(process.env)
+  const account = async (name: string, role: Role) => ({
+    id: uuidv7(),
+    email: `${name}@spike.test`,
+    password_hash: await hashPassword(password),
+    role,
+  })
+  const rows = [await account('admin', 'admin'), await account('operator', 'operator')]
+  for (let n = 1; n <= BUYERS; n++) rows.push(await account(`buyer${n}`, 'user'))
+  await knex('users').insert(rows).onConflict('email').ignore()
+}

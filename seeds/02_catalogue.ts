@@ -1,0 +1,28 @@
+import type { Knex } from 'knex'
+import { v7 as uuidv7 } from 'uuid'
+
+const PRODUCTS = [
+  { sku: 'PHONE-X', name: 'Phone X', description: '6.1 inch, 256 GB', price: 499_900, stock: 2_000 },
+  { sku: 'BUDS-2', name: 'Buds 2', description: 'Wireless earphones', price: 79_900, stock: 5_000 },
+  { sku: 'KETTLE-1', name: 'Kettle', description: '1.7 l, 2200 W', price: 19_900, stock: 1_000 },
+] as const
+
+/** A few products with inventory; products that exist stay as they are. */
+export async function seed(knex: Knex): Promise<void> {
+  for (const { stock, ...product } of PRODUCTS)
+    await knex.transaction(async (trx) => {
+      const [created] = await trx('products')
+        .insert({ id: uuidv7(), ...product })
+        .onConflict('sku')
+        .ignore()
+        .returning('id')
+      if (created === undefined) return
+      await trx('inventory').insert({ id: uuidv7(), product_id: created.id, stock })
+      await trx('inventory_movements').insert({
+        id: uuidv7(),
+        product_id: created.id,
+        delta: stock,
+        reason: 'seed',
+      })
+    })
+}

@@ -1,0 +1,31 @@
+import type { Knex } from 'knex'
+import { createEvent, publishEvent, SYSTEM } from '../src/spike-events/transitions.ts'
+
+const DAY_MS = 86_400_000
+
+/** One sale that can be bought from now, unless one is running. The workers open its gate in Redis. */
+export async function seed(knex: Knex): Promise<void> {
+  const product = await knex('products').where('sku', 'PHONE-X').first('id')
+  const running = await knex('spike_events')
+    .where({ product_id: product.id, status: 'published' })
+    .andWhere('end_at', '>', knex.fn.now())
+    .first('id')
+  if (running !== undefined) return
+  const created = await createEvent(
+    knex,
+    {
+      productId: product.id,
+      startAt: new Date(),
+      endAt: new Date(Date.now() + 30 * DAY_MS),
+      spikePrice: 99_900,
+      stock: 100,
+      paymentWindowS: 300,
+      perUserLimit: 1,
+      lapseLimit: 1,
+    },
+    SYSTEM,
+  )
+  if (created.kind !== 'done') throw new Error(`sale not created: ${created.kind}`)
+  const published = await publishEvent(knex, created.event.id, SYSTEM)
+  if (published.kind !== 'done') throw new Error(`sale not published: ${published.kind}`)
+}

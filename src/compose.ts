@@ -1,0 +1,104 @@
+/** Composition root of the API process: the only file of it that makes clients. */
+import type { Server } from 'node:http'
+import { declareTopology, topologyOf } from './contracts/messages/topology.ts'
+import { buy } from './buy.ts'
+import { createApp, API_PREFIX } from './http/app.ts'
+import { settlePayment } from './pay.ts'
+import { SimulatedProvider } from './payments/simulated-provider.ts'
+import type { Config } from './platform/config.ts'
+import { closeServer, listen } from './platform/http-server.ts'
+import { StopList, type Running } from './platform/lifecycle.ts'
+import type { Logger } from './platform/logger.ts'
+import { contactPostgres, createPostgres } from './platform/postgres/client.ts'
+import { connectRabbit } from './platform/rabbitmq/connection.ts'
+import { ConfirmPublisher } from './platform/rabbitmq/publisher.ts'
+import { contactRedis, createRedis } from './platform/redis/client.ts'
+import { loadScripts } from './platform/redis/define-script.ts'
+import { QueuedMarks } from './reserve/queued-marks.ts'
+import { spikeScripts } from './reserve/scripts.ts'
+import { Tracker } from './track.ts'
+import { tokenKey } from './users/tokens.ts'
+
+/** Publishes that may wait for their confirm before purchases are refused with OVERLOADED. */
+const MAX_UNCONFIRMED = 2_000
+const PAYMENT_DELAY_MS = 50
+
+/**
+ * Builds the API. Stop order: not ready, HTTP, the provider's callbacks, publishes, stores.
+ * @throws ServiceError when a store or the broker can't be used
+ */
+export async function compose(config: Config, log: Logger): Promise<Running> {
+  const parts = new StopList(log)
+  let accepting = true
+  try {
+    const knex = createPostgres({ url: config.databaseUrl, applicationName: 'spike-api', poolMax: 10 }, log)
+    parts.add('postgres', () => knex.destroy())
+    await contactPostgres(knex, config.databaseUrl)
+
+    const redis = createRedis(config.redisUrl, 'spike-api', log)
+    parts.add('redis', async () => redis.disconnect())
+    await contactRedis(redis, 'REDIS_URL', config.redisUrl)
+    const scripts = loadScripts(redis, spikeScripts)
+
+    const connection = await connectRabbit(config.amqpUrl, 'spike-api publisher', log)
+    parts.add('rabbitmq', () => connection.close())
+    const topology = topologyOf(config.namespace)
+    const publisher = new ConfirmPublisher({
+      connection,
+      exchange: topology.exchange,
+      maxUnconfirmed: MAX_UNCONFIRMED,
+      prepare: (channel) => declareTopology(channel, topology),
+      log,
+    })
+    parts.add('publisher', () => publisher.stop())
+    await publisher.start()
+
+    const provider = new SimulatedProvider({
+      callbackUrl: `http://${config.host === '0.0.0.0' ? '127.0.0.1' : config.host}:${config.port}${API_PREFIX}/payments/callback`,
+      secret: config.paymentSecret,
+      delayMs: PAYMENT_DELAY_MS,
+      log,
+    })
+    const marks = new QueuedMarks(scripts, log)
+    const app = createApp({
+      config,
+      log,
+      key: tokenKey(config.jwtSecret),
+      knex,
+      redis,
+      sale: { knex, redis, scripts },
+      tracker: new Tracker({ redis, knex, log }),
+      provider,
+      buy: (input) => buy({ scripts, publisher, marks, log }, input),
+      settlePayment: (name, callback) => settlePayment({ knex, scripts, log }, name, callback),
+      readiness: {
+        accepting: () => accepting,
+        checks: {
+          postgres: () => knex.raw('SELECT 1'),
+          redis: () => redis.ping(),
+          rabbitmq: async () => {
+            if (!publisher.isOpen || !publisher.hasRoom) throw new Error('no channel, or too many unconfirmed')
+          },
+        },
+      },
+    })
+
+    let server: Server | undefined
+    return {
+      async start() {
+        server = await listen(app.callback(), config.host, config.port)
+        log.info({ host: config.host, port: config.port }, 'api is listening')
+      },
+      async stop() {
+        accepting = false
+        // The provider calls back over this very server, so it is heard out before the server closes.
+        await provider.stop()
+        if (server?.listening) await closeServer(server)
+        await parts.stop()
+      },
+    }
+  } catch (error) {
+    await parts.stop()
+    throw error
+  }
+}

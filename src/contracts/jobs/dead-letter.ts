@@ -1,0 +1,25 @@
+import { z } from 'zod'
+import { defineJob } from '../../platform/bullmq/job.ts'
+
+/** Where the dead letters of RabbitMQ and of BullMQ end: one queue without a worker, shown on the dashboard. */
+export const deadLetterJob = defineJob({
+  step: 'dead-letter',
+  schema: z.object({
+    /** Stable name of the dead letter: the broker's message, or the job. */
+    id: z.string().regex(/^[A-Za-z0-9-]{1,200}$/),
+    /** Queue or job step that could not handle it. */
+    origin: z.string(),
+    reason: z.string(),
+    attempts: z.int().min(0),
+    /** The message as text, or the job's payload. */
+    payload: z.unknown(),
+    dead_at: z.iso.datetime(),
+  }),
+  attempts: 1,
+  backoffMs: 1_000,
+  keepCompletedS: 30 * 86_400,
+  jobId: (payload) => `dead-letter-${payload.id}`,
+  whenExhausted: 'Nothing works on this queue.',
+})
+
+export type DeadLetter = z.infer<typeof deadLetterJob.schema>

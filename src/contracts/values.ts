@@ -1,0 +1,25 @@
+import { z } from 'zod'
+
+/** Largest number of units that one reservation may ask for, whatever the event allows. */
+export const MAX_QUANTITY = 100
+
+export const id = z.guid().toLowerCase()
+export const quantity = z.int().min(1).max(MAX_QUANTITY)
+/** Milliseconds since 1970. */
+export const timestampMs = z.int().min(0)
+
+/** Why PostgreSQL refused a reservation; the buyer reads it. */
+export const VOID_REASONS = [
+  'sold_out',
+  'duplicate',
+  'lapse_limit',
+  'unknown_event',
+  'unknown_buyer',
+] as const
+export type VoidReason = (typeof VOID_REASONS)[number]
+
+/** Why a unit goes back: its reservation was void, or its order was closed. */
+export const CLOSE_REASONS = ['lapsed', 'cancelled'] as const
+export type CloseReason = (typeof CLOSE_REASONS)[number]
+export const RELEASE_REASONS = [...VOID_REASONS, ...CLOSE_REASONS] as const
+export type ReleaseReason = (typeof RELEASE_REASONS)[number]

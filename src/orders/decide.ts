@@ -1,0 +1,270 @@
+/**
+ * Step 4: PostgreSQL's verdict on a batch of reservations, in one transaction.
+ *
+ * Lock order, the same everywhere: reservations (by rid), live claims (by event and buyer), orders, then the
+ * event's row last, because every batch of a sale needs that one row and should hold it for one round trip.
+ */
+import type { Knex } from 'knex'
+import { v7 as uuidv7 } from 'uuid'
+import type { VoidReason } from '../contracts/values.ts'
+import { retryingTransaction } from '../platform/postgres/transaction.ts'
+import { findReservations, type ReservationRow } from './inbox.ts'
+
+/** The one final word on a rid; `unknown` when no such reservation was ever received. */
+export type Verdict =
+  | { kind: 'ordered'; rid: string; eventId: string; userId: string; quantity: number; orderId: string; expiresAtMs: number }
+  | { kind: 'void'; rid: string; reason: VoidReason }
+  | { kind: 'unknown'; rid: string }
+
+interface Candidate {
+  rid: string
+  event_id: string
+  user_id: string
+  quantity: number
+  status: ReservationRow['status']
+  product_id: string | null
+  spike_price: number | null
+  currency: string
+  payment_window_s: number
+  lapse_limit: number
+  buyer_known: boolean
+  lapses: number
+}
+
+type OrderInput = Candidate & { order_id: string }
+type Refusal = { candidate: Candidate; reason: VoidReason }
+
+/** Thrown inside the transaction, to roll it back, when an event has fewer units than the batch wants. */
+class Scarce extends Error {}
+
+/**
+ * Writes the verdicts of a batch, or reads those that were written before: running it again changes nothing.
+ *
+ * The first attempt supposes that there are units for all and takes them with one conditional update at the
+ * end. When there are not, everything is rolled back and run again with the event's row locked before the
+ * units are dealt out, first reserved first served.
+ * @returns one verdict for each rid, in the order given
+ * @throws when PostgreSQL does not answer; nothing is decided then, or all of it is
+ */
+export async function decideReservations(knex: Knex, rids: readonly string[]): Promise<Verdict[]> {
+  const run = (scarce: boolean) => retryingTransaction(knex, (trx) => decideBatch(trx, rids, scarce))
+  const verdicts = await run(false).catch((error: unknown) => {
+    if (error instanceof Scarce) return run(true)
+    throw error
+  })
+  return rids.map((rid) => verdicts.get(rid) ?? { kind: 'unknown', rid })
+}
+
+async function decideBatch(
+  trx: Knex.Transaction,
+  rids: readonly string[],
+  scarce: boolean,
+): Promise<Map<string, Verdict>> {
+  const candidates = await lockCandidates(trx, rids)
+  const verdicts = await storedVerdicts(trx, candidates.filter((c) => c.status !== 'undecided'))
+  const undecided = candidates.filter((c) => c.status === 'undecided')
+  const refusals = undecided.flatMap((candidate) => {
+    const reason = refusalOf(candidate)
+    return reason === undefined ? [] : [{ candidate, reason }]
+  })
+  const refused = new Set(refusals.map((r) => r.candidate))
+  const claimants = undecided.filter((c) => !refused.has(c)).map((c) => ({ ...c, order_id: uuidv7() }))
+  const claimed = await insertClaims(trx, claimants)
+  const isClaimed = (input: OrderInput) => claimed.has(input.rid)
+  refusals.push(...refuse(claimants.filter((c) => !isClaimed(c)), 'duplicate'))
+  let winners = claimants.filter(isClaimed)
+  if (scarce) {
+    const { fitting, excess } = await dealOut(trx, winners)
+    await dropClaims(trx, excess)
+    refusals.push(...refuse(excess, 'sold_out'))
+    winners = fitting
+  }
+  for (const verdict of await insertOrders(trx, winners)) verdicts.set(verdict.rid, verdict)
+  for (const verdict of await writeVoids(trx, refusals)) verdicts.set(verdict.rid, verdict)
+  await takeUnits(trx, winners)
+  return verdicts
+}
+
+/** Locks the inbox rows and reads what their verdict depends on. Price and limits are frozen once published. */
+async function lockCandidates(trx: Knex.Transaction, rids: readonly string[]): Promise<Candidate[]> {
+  const { rows } = await trx.raw(
+    `SELECT r.rid, r.event_id, r.user_id, r.quantity, r.status,
+            e.product_id, e.spike_price, e.currency, e.payment_window_s, e.lapse_limit,
+            u.id IS NOT NULL AS buyer_known,
+            (SELECT count(*) FROM spike_orders s
+              WHERE s.event_id = r.event_id AND s.user_id = r.user_id AND NOT s.live)::int AS lapses
+       FROM reservations r
+       LEFT JOIN spike_events e ON e.id = r.event_id AND e.status <> 'draft'
+       LEFT JOIN users u ON u.id = r.user_id
+      WHERE r.rid = ANY(?::uuid[])
+      ORDER BY r.rid
+        FOR UPDATE OF r`,
+    [[...rids]],
+  )
+  return rows
+}
+
+async function storedVerdicts(
+  trx: Knex.Transaction,
+  decided: readonly Candidate[],
+): Promise<Map<string, Verdict>> {
+  if (decided.length === 0) return new Map()
+  const rows = await findReservations(trx, decided.map((c) => c.rid))
+  return new Map(rows.map((row) => [row.rid, verdictOf(row)]))
+}
+
+/** The verdict that a decided row tells. */
+export function verdictOf(row: ReservationRow): Verdict {
+  const { rid, void_reason: reason, order_id: orderId, expires_at: expiresAt } = row
+  if (row.status === 'void' && reason !== null) return { kind: 'void', rid, reason }
+  if (row.status !== 'ordered' || orderId === null || expiresAt === null)
+    throw new Error(`reservation ${rid} is ${row.status} without what that needs`)
+  return {
+    kind: 'ordered',
+    rid,
+    eventId: row.event_id,
+    userId: row.user_id,
+    quantity: row.quantity,
+    orderId,
+    expiresAtMs: expiresAt.getTime(),
+  }
+}
+
+function refusalOf(candidate: Candidate): VoidReason | undefined {
+  if (candidate.product_id === null) return 'unknown_event'
+  if (!candidate.buyer_known) return 'unknown_buyer'
+  if (candidate.lapses > candidate.lapse_limit) return 'lapse_limit'
+  return undefined
+}
+
+function refuse(inputs: readonly OrderInput[], reason: VoidReason): Refusal[] {
+  return inputs.map((candidate) => ({ candidate, reason }))
+}
+
+/** Takes the live claims, one a buyer and event. @returns the rids that got theirs */
+async function insertClaims(trx: Knex.Transaction, inputs: readonly OrderInput[]): Promise<Set<string>> {
+  if (inputs.length === 0) return new Set()
+  const { rows } = await trx.raw(
+    `INSERT INTO spike_orders (reservation_id, event_id, user_id, order_id, quantity)
+     SELECT rid, event_id, user_id, order_id, quantity FROM jsonb_to_recordset(?::jsonb)
+            AS i (rid uuid, event_id uuid, user_id uuid, order_id uuid, quantity int)
+      ORDER BY event_id, user_id, rid
+         ON CONFLICT DO NOTHING
+  RETURNING reservation_id`,
+    [toJson(inputs)],
+  )
+  return new Set(rows.map((row: { reservation_id: string }) => row.reservation_id))
+}
+
+/** Locks the events' rows and deals their units out in the order of the rids, which is the order of time. */
+async function dealOut(
+  trx: Knex.Transaction,
+  inputs: readonly OrderInput[],
+): Promise<{ fitting: OrderInput[]; excess: OrderInput[] }> {
+  const eventIds = [...new Set(inputs.map((i) => i.event_id))].sort()
+  const rows: { id: string; available: number }[] = await trx('spike_events')
+    .whereIn('id', eventIds)
+    .orderBy('id')
+    .forUpdate()
+    .select('id', 'available')
+  const left = new Map(rows.map((row) => [row.id, row.available]))
+  const fitting: OrderInput[] = []
+  const excess: OrderInput[] = []
+  for (const input of inputs.toSorted((a, b) => (a.rid < b.rid ? -1 : 1))) {
+    const units = left.get(input.event_id) ?? 0
+    if (units < input.quantity) excess.push(input)
+    else {
+      fitting.push(input)
+      left.set(input.event_id, units - input.quantity)
+    }
+  }
+  return { fitting, excess }
+}
+
+async function dropClaims(trx: Knex.Transaction, inputs: readonly OrderInput[]): Promise<void> {
+  if (inputs.length > 0)
+    await trx('spike_orders').whereIn('reservation_id', inputs.map((i) => i.rid)).delete()
+}
+
+/** Orders, their items, their outbox rows and the verdicts, in one round trip. */
+async function insertOrders(trx: Knex.Transaction, inputs: readonly OrderInput[]): Promise<Verdict[]> {
+  if (inputs.length === 0) return []
+  const { rows } = await trx.raw(
+    `WITH input AS (
+       SELECT * FROM jsonb_to_recordset(?::jsonb)
+           AS i (rid uuid, order_id uuid, item_id uuid, event_id uuid, user_id uuid, product_id uuid,
+                 quantity int, spike_price bigint, currency text, payment_window_s int)
+     ), created AS (
+       INSERT INTO orders (id, user_id, event_id, reservation_id, amount, currency, expires_at)
+       SELECT order_id, user_id, event_id, rid, spike_price * quantity, currency,
+              now() + payment_window_s * interval '1 second'
+         FROM input
+       RETURNING id, reservation_id, (extract(epoch FROM expires_at) * 1000)::bigint AS expires_at_ms
+     ), items AS (
+       INSERT INTO order_items (id, order_id, product_id, quantity, unit_price)
+       SELECT item_id, order_id, product_id, quantity, spike_price FROM input
+     ), verdicts AS (
+       UPDATE reservations r SET status = 'ordered', decided_at = clock_timestamp() FROM input WHERE r.rid = input.rid
+     ), told AS (
+       INSERT INTO outbox (topic, key, payload)
+       SELECT 'order.created', id, jsonb_build_object('order_id', id, 'expires_at_ms', expires_at_ms)
+         FROM created
+     )
+     SELECT id, reservation_id, expires_at_ms FROM created`,
+    [toJson(inputs.map((i) => ({ ...i, item_id: uuidv7() })))],
+  )
+  const created = new Map<string, number>(
+    rows.map((r: { id: string; expires_at_ms: number }) => [r.id, r.expires_at_ms]),
+  )
+  return inputs.map((i) => ({
+    kind: 'ordered',
+    rid: i.rid,
+    eventId: i.event_id,
+    userId: i.user_id,
+    quantity: i.quantity,
+    orderId: i.order_id,
+    expiresAtMs: created.get(i.order_id) ?? 0,
+  }))
+}
+
+/** Writes void verdicts with the outbox rows that give the units back; committed before Redis hears of it. */
+async function writeVoids(trx: Knex.Transaction, refusals: readonly Refusal[]): Promise<Verdict[]> {
+  if (refusals.length === 0) return []
+  const input = refusals.map(({ candidate, reason }) => ({
+    rid: candidate.rid,
+    event_id: candidate.event_id,
+    user_id: candidate.user_id,
+    quantity: candidate.quantity,
+    reason,
+  }))
+  await trx.raw(
+    `WITH input AS (
+       SELECT * FROM jsonb_to_recordset(?::jsonb)
+           AS i (rid uuid, event_id uuid, user_id uuid, quantity int, reason text)
+     ), verdicts AS (
+       UPDATE reservations r SET status = 'void', void_reason = reason, decided_at = clock_timestamp()
+         FROM input WHERE r.rid = input.rid
+     )
+     INSERT INTO outbox (topic, key, payload)
+     SELECT 'stock.released', rid, to_jsonb(input) FROM input WHERE reason <> 'unknown_event'`,
+    [toJson(input)],
+  )
+  return input.map(({ rid, reason }) => ({ kind: 'void', rid, reason }))
+}
+
+/** The admission itself: a conditional decrement of each event, in the order of their ids, last of all. */
+async function takeUnits(trx: Knex.Transaction, inputs: readonly OrderInput[]): Promise<void> {
+  const wanted = new Map<string, number>()
+  for (const i of inputs) wanted.set(i.event_id, (wanted.get(i.event_id) ?? 0) + i.quantity)
+  for (const [eventId, units] of [...wanted].sort(([a], [b]) => (a < b ? -1 : 1))) {
+    const taken = await trx('spike_events')
+      .where('id', eventId)
+      .andWhere('available', '>=', units)
+      .update({ available: trx.raw('available - ?', [units]) })
+    if (taken === 0) throw new Scarce()
+  }
+}
+
+function toJson(rows: readonly object[]): string {
+  return JSON.stringify(rows)
+}

@@ -1,0 +1,61 @@
+import type { Knex } from 'knex'
+import type { ReservationAccepted } from '../contracts/messages/reservation-accepted.ts'
+import type { VoidReason } from '../contracts/values.ts'
+
+/** Writes reservations into the inbox as undecided; those that are there already stay as they are. */
+export async function receiveReservations(knex: Knex, batch: readonly ReservationAccepted[]): Promise<void> {
+  if (batch.length === 0) return
+  await knex.raw(
+    `INSERT INTO reservations (rid, event_id, user_id, quantity, epoch, reserved_at, request_id)
+     SELECT rid, event_id, user_id, quantity, epoch, to_timestamp(reserved_at_ms / 1000.0), request_id
+       FROM jsonb_to_recordset(?::jsonb) AS r
+            (rid uuid, event_id uuid, user_id uuid, quantity int, epoch int, reserved_at_ms bigint, request_id text)
+      ORDER BY rid
+         ON CONFLICT DO NOTHING`,
+    [JSON.stringify(batch)],
+  )
+}
+
+/** PostgreSQL's word on one rid. */
+export interface ReservationRow {
+  rid: string
+  event_id: string
+  user_id: string
+  quantity: number
+  status: 'undecided' | 'ordered' | 'void'
+  void_reason: VoidReason | null
+  order_id: string | null
+  expires_at: Date | null
+  order_status: 'pending' | 'paid' | 'closed' | 'refunded' | null
+  close_reason: 'lapsed' | 'cancelled' | null
+}
+
+/** The rows of these rids, with the orders that came of them; unknown rids are left out. */
+export function findReservations(knex: Knex, rids: readonly string[]): Promise<ReservationRow[]> {
+  return knex('reservations as r')
+    .leftJoin('orders as o', 'o.reservation_id', 'r.rid')
+    .whereRaw("r.rid = ANY(?::uuid[])", [[...rids]])
+    .select(
+      'r.rid',
+      'r.event_id',
+      'r.user_id',
+      'r.quantity',
+      'r.status',
+      'r.void_reason',
+      'o.id as order_id',
+      'o.expires_at',
+      'o.status as order_status',
+      'o.close_reason',
+    )
+}
+
+/** Rids that wait for their verdict for longer than `olderThanS`, the oldest first. */
+export async function undecidedRids(knex: Knex, olderThanS: number, limit: number): Promise<string[]> {
+  const rows: { rid: string }[] = await knex('reservations')
+    .where('status', 'undecided')
+    .whereRaw(`received_at < now() - ? * interval '1 second'`, [olderThanS])
+    .orderBy('received_at')
+    .limit(limit)
+    .select('rid')
+  return rows.map((row) => row.rid)
+}

@@ -1,0 +1,66 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Logger } from '../platform/logger.ts'
+import type { Callback } from './callback.ts'
+import type { Charge, PaymentProvider } from './provider.ts'
+import { SIGNATURE_HEADER, signCallback } from './signature.ts'
+
+const ATTEMPTS = 5
+
+/**
+ * A payment provider for development: takes every charge, waits a little, then calls back over HTTP with a
+ * signature, and again when the callback was not answered with 200. Its transaction id derives from the
+ * payment's id, so a charge that is asked for twice is one transaction.
+ */
+export class SimulatedProvider implements PaymentProvider {
+  readonly name = 'simulated'
+  readonly #options: { callbackUrl: string; secret: string; delayMs: number; log: Logger }
+  readonly #underWay = new Set<Promise<void>>()
+
+  constructor(options: { callbackUrl: string; secret: string; delayMs: number; log: Logger }) {
+    this.#options = options
+  }
+
+  charge(charge: Charge): void {
+    const run = this.#callBack(charge).finally(() => this.#underWay.delete(run))
+    this.#underWay.add(run)
+  }
+
+  async stop(): Promise<void> {
+    while (this.#underWay.size > 0) await Promise.all(this.#underWay)
+  }
+
+  async #callBack(charge: Charge): Promise<void> {
+    const callback: Callback = {
+      txn_id: `sim-${charge.paymentId}`,
+      payment_id: charge.paymentId,
+      kind: charge.outcome === 'success' ? 'captured' : 'failed',
+      amount: charge.amount,
+      currency: charge.currency,
+    }
+    for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
+      await sleep(this.#options.delayMs * attempt)
+      if (await this.#post(JSON.stringify(callback))) return
+    }
+    this.#options.log.error({ paymentId: charge.paymentId }, 'payment callback was never accepted')
+  }
+
+  async #post(body: string): Promise<boolean> {
+    const { callbackUrl, secret, log } = this.#options
+    try {
+      const response = await fetch(callbackUrl, {
+        method: 'POST',
+        body,
+        headers: {
+          'content-type': 'application/json',
+          [SIGNATURE_HEADER]: signCallback(secret, body, Date.now()),
+        },
+        signal: AbortSignal.timeout(5_000),
+      })
+      await response.arrayBuffer()
+      return response.ok
+    } catch (error) {
+      log.warn({ err: error }, 'payment callback failed')
+      return false
+    }
+  }
+}

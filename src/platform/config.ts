@@ -1,0 +1,140 @@
+/**
+ * The only file that reads the environment.
+ *
+ * Every bad or missing name is listed at once, so that a new machine is configured in one round.
+ */
+import { existsSync } from 'node:fs'
+import { z } from 'zod'
+
+const port = z.coerce.number().int().min(1).max(65_535)
+const url = (...protocols: string[]) =>
+  z
+    .url(`is not a URL such as ${protocols[0]}://user:password@host:port`)
+    .refine(
+      (value) => protocols.some((p) => value.startsWith(`${p}://`)),
+      `must start with ${protocols.map((p) => `${p}://`).join(' or ')}`,
+    )
+const secret = z.string().min(1)
+
+const MIN_SECRET_BYTES = 32
+
+const schema = z
+  .object({
+    APP_ENV: z.enum(['dev', 'staging', 'prod']).default('dev'),
+    HOST: z.string().default('127.0.0.1'),
+    PORT: port.default(8080),
+    DASHBOARD_PORT: port.default(8081),
+    DATABASE_URL: url('postgres', 'postgresql'),
+    REDIS_URL: url('redis', 'rediss'),
+    QUEUE_REDIS_URL: url('redis', 'rediss').optional(),
+    AMQP_URL: url('amqp', 'amqps'),
+    JWT_SECRET: secret,
+    PAYMENT_SECRET: secret,
+    LOG_LEVEL: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']).default('info'),
+    RATE_LIMIT: z.enum(['on', 'off']).default('on'),
+    CORS_ORIGINS: z.string().default(''),
+    TRUST_PROXY: z.enum(['on', 'off']).default('off'),
+    /** Names the exchange, the AMQP queues and the BullMQ prefix: two stacks can share the same servers. */
+    NAMESPACE: z
+      .string()
+      .regex(/^[a-z0-9-]{1,40}$/, 'must be 1 to 40 of a-z, 0-9 and "-"')
+      .default('spike'),
+  })
+  .superRefine((env, ctx) => {
+    if (env.APP_ENV !== 'dev') {
+      for (const name of ['JWT_SECRET', 'PAYMENT_SECRET'] as const) {
+        if (Buffer.byteLength(env[name]) < MIN_SECRET_BYTES)
+          ctx.addIssue({
+            code: 'custom',
+            path: [name],
+            message: `must have at least ${MIN_SECRET_BYTES} bytes outside dev`,
+          })
+      }
+    }
+    if (env.APP_ENV === 'prod' && env.RATE_LIMIT === 'off')
+      ctx.addIssue({ code: 'custom', path: ['RATE_LIMIT'], message: 'may not be off in prod' })
+  })
+
+/** Settings of one process; read once, frozen, passed down by the composition roots. */
+export type Config = Readonly<{
+  env: 'dev' | 'staging' | 'prod'
+  host: string
+  port: number
+  dashboardPort: number
+  databaseUrl: string
+  redisUrl: string
+  queueRedisUrl: string
+  amqpUrl: string
+  jwtSecret: string
+  paymentSecret: string
+  logLevel: string
+  rateLimit: boolean
+  corsOrigins: readonly string[]
+  trustProxy: boolean
+  namespace: string
+}>
+
+/** Settings that keep the process from starting; `problems` has one line for each name. */
+export class ConfigError extends Error {
+  readonly problems: readonly string[]
+  constructor(problems: readonly string[]) {
+    super(`configuration is not usable:\n${problems.map((p) => `  ${p}`).join('\n')}`)
+    this.name = 'ConfigError'
+    this.problems = problems
+  }
+}
+
+/**
+ * Reads and checks the settings.
+ * @param env usually `process.env`
+ * @throws ConfigError naming every bad or missing setting, never its value
+ */
+export function loadConfig(env: NodeJS.ProcessEnv): Config {
+  const given = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== ''))
+  const result = schema.safeParse(given)
+  if (!result.success) throw new ConfigError(result.error.issues.map(problemLine))
+  const e = result.data
+  return Object.freeze({
+    env: e.APP_ENV,
+    host: e.HOST,
+    port: e.PORT,
+    dashboardPort: e.DASHBOARD_PORT,
+    databaseUrl: e.DATABASE_URL,
+    redisUrl: e.REDIS_URL,
+    queueRedisUrl: e.QUEUE_REDIS_URL ?? e.REDIS_URL,
+    amqpUrl: e.AMQP_URL,
+    jwtSecret: e.JWT_SECRET,
+    paymentSecret: e.PAYMENT_SECRET,
+    logLevel: e.LOG_LEVEL,
+    rateLimit: e.RATE_LIMIT === 'on',
+    corsOrigins: e.CORS_ORIGINS.split(',')
+      .map((o) => o.trim())
+      .filter((o) => o !== ''),
+    trustProxy: e.TRUST_PROXY === 'on',
+    namespace: e.NAMESPACE,
+  })
+}
+
+const DEV_SEED_PASSWORD = 'spike-dev-password'
+
+/**
+ * The password of the seeded accounts. There is no default in prod.
+ * @throws ConfigError
+ */
+export function loadSeedPassword(env: NodeJS.ProcessEnv): string {
+  const password = env.SEED_PASSWORD ?? ''
+  if (password !== '') return password
+  if (env.APP_ENV === 'prod') throw new ConfigError(['SEED_PASSWORD is missing: there is no default in prod'])
+  return DEV_SEED_PASSWORD
+}
+
+/** Reads `.env` of the working folder when there is one; names already in the environment win. */
+export function loadEnvFile(): void {
+  if (existsSync('.env')) process.loadEnvFile('.env')
+}
+
+function problemLine(issue: z.core.$ZodIssue): string {
+  const name = issue.path.join('.')
+  const missing = issue.code === 'invalid_type' && issue.input === undefined
+  return missing ? `${name} is missing: set it (see .env.example)` : `${name} ${issue.message}`
+}

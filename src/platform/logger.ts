@@ -1,0 +1,32 @@
+import { pino, stdTimeFunctions, type Logger } from 'pino'
+
+export type { Logger }
+
+/** Paths that never reach a log line, whatever object is logged. */
+const SECRET_PATHS = [
+  'password',
+  'access_token',
+  'refresh_token',
+  'authorization',
+  '*.password',
+  '*.access_token',
+  '*.refresh_token',
+  '*.authorization',
+  'headers.authorization',
+  'headers.cookie',
+  'req.headers.authorization',
+  'req.headers.cookie',
+]
+
+/**
+ * JSON lines on standard output, one logger a process; parts take children of it.
+ * @param role name of the process: api, workers, dashboard
+ */
+export function createLogger(role: string, level: string): Logger {
+  return pino({
+    level,
+    base: { role, pid: process.pid },
+    timestamp: stdTimeFunctions.isoTime,
+    redact: { paths: SECRET_PATHS, censor: '[redacted]' },
+  })
+}

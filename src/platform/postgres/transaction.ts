@@ -1,0 +1,41 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Knex } from 'knex'
+
+/** Errors after which the same transaction may simply be run again: nothing of it was kept, or its ids make it safe. */
+const TRANSIENT_STATES = new Set([
+  '40001', // serialization_failure
+  '40P01', // deadlock_detected
+  '55P03', // lock_not_available
+  '57P01', // admin_shutdown
+  '57P02', // crash_shutdown
+  '57P03', // cannot_connect_now
+  '53300', // too_many_connections
+])
+const TRANSIENT_CODES = new Set(['ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'ETIMEDOUT', 'ENOTFOUND'])
+
+/** True when the failure lies with the server or the connection, not with the data. */
+export function isTransient(error: unknown): boolean {
+  const { code, name, message } = error as { code?: string; name?: string; message?: string }
+  if (code !== undefined && (TRANSIENT_STATES.has(code) || code.startsWith('08') || TRANSIENT_CODES.has(code)))
+    return true
+  return name === 'KnexTimeoutError' || /^Connection (terminated|ended)/.test(message ?? '')
+}
+
+/**
+ * Runs a whole transaction again after a deadlock, a serialisation failure or a lost connection.
+ * The caller's transaction must be idempotent by its ids, because a lost connection may hide a commit.
+ */
+export async function retryingTransaction<T>(
+  knex: Knex,
+  work: (trx: Knex.Transaction) => Promise<T>,
+  attempts = 4,
+): Promise<T> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await knex.transaction(work)
+    } catch (error) {
+      if (attempt >= attempts || !isTransient(error)) throw error
+      await sleep(2 ** attempt * 10 * (0.5 + Math.random()))
+    }
+  }
+}

@@ -1,0 +1,126 @@
+import type { ConfirmChannel, Message } from 'amqplib'
+import type { Logger } from '../logger.ts'
+import { KeptChannel, type RabbitConnection } from './connection.ts'
+
+export interface OutgoingMessage {
+  routingKey: string
+  /** Identifies what the message is about; consumers are idempotent by it. */
+  messageId: string
+  body: Buffer
+  headers?: Record<string, string | number>
+}
+
+/**
+ * - `confirmed`: the broker has it on a quorum of disks and in a queue
+ * - `unroutable`: the broker took it and had no queue for it
+ * - `refused`: the broker said no, or there is no channel
+ * - `unknown`: the channel died or time ran out; the message may or may not arrive
+ */
+export type PublishOutcome = 'confirmed' | 'unroutable' | 'refused' | 'unknown'
+
+interface PublisherOptions {
+  connection: RabbitConnection
+  exchange: string
+  /** Messages that may wait for their confirm at the same time; `hasRoom` is false beyond it. */
+  maxUnconfirmed: number
+  prepare: (channel: ConfirmChannel) => Promise<void>
+  log: Logger
+}
+
+/** Publishes persistent, mandatory messages and tells what became of each. Never throws for a publish. */
+export class ConfirmPublisher {
+  readonly #options: PublisherOptions
+  readonly #kept: KeptChannel<ConfirmChannel>
+  /** Correlation ids that the broker returned; a return precedes its own ack, and the ack alone would look like success. */
+  readonly #returned = new Set<string>()
+  #unconfirmed = 0
+  #sequence = 0
+  #whenIdle: (() => void)[] = []
+
+  constructor(options: PublisherOptions) {
+    this.#options = options
+    this.#kept = new KeptChannel<ConfirmChannel>({
+      open: () => options.connection.createConfirmChannel(),
+      prepare: async (channel) => {
+        channel.on('return', (message: Message) => this.#returned.add(message.properties.correlationId))
+        await options.prepare(channel)
+      },
+      lost: () => this.#returned.clear(),
+      log: options.log,
+    })
+  }
+
+  start(): Promise<void> {
+    return this.#kept.open()
+  }
+
+  /** False when too many messages wait for their confirm; whoever can refuse work does so then. */
+  get hasRoom(): boolean {
+    return this.#unconfirmed < this.#options.maxUnconfirmed
+  }
+
+  /** False while there is no channel to the broker. */
+  get isOpen(): boolean {
+    return this.#kept.current !== undefined
+  }
+
+  /**
+   * Publishes one message and waits for its confirm.
+   * @param withinMs after this time the answer is `unknown`; the message may still arrive
+   */
+  publish(message: OutgoingMessage, withinMs = 10_000): Promise<PublishOutcome> {
+    const channel = this.#kept.current
+    if (channel === undefined) return Promise.resolve('refused')
+    return new Promise((resolve) => {
+      const timer = setTimeout(() => resolve('unknown'), withinMs)
+      const correlationId = String(++this.#sequence)
+      this.#unconfirmed++
+      const settle = (error: Error | null) => {
+        clearTimeout(timer)
+        this.#settled()
+        const returned = this.#returned.delete(correlationId)
+        resolve(outcomeOf(error, returned))
+      }
+      try {
+        channel.publish(
+          this.#options.exchange,
+          message.routingKey,
+          message.body,
+          {
+            persistent: true,
+            mandatory: true,
+            contentType: 'application/json',
+            messageId: message.messageId,
+            correlationId,
+            ...(message.headers === undefined ? {} : { headers: message.headers }),
+          },
+          settle,
+        )
+      } catch (error) {
+        settle(error as Error) // the channel died since it was read: nothing was sent
+      }
+    })
+  }
+
+  /** Waits until every message has its confirm or its loss, at most `withinMs`, then closes the channel. */
+  async stop(withinMs = 5_000): Promise<void> {
+    if (this.#unconfirmed > 0) {
+      let timer: NodeJS.Timeout | undefined
+      const limit = new Promise<void>((resolve) => (timer = setTimeout(resolve, withinMs)))
+      await Promise.race([new Promise<void>((resolve) => this.#whenIdle.push(resolve)), limit])
+      clearTimeout(timer)
+    }
+    await this.#kept.close()
+  }
+
+  #settled(): void {
+    this.#unconfirmed--
+    if (this.#unconfirmed > 0) return
+    for (const resolve of this.#whenIdle.splice(0)) resolve()
+  }
+}
+
+function outcomeOf(error: Error | null, returned: boolean): PublishOutcome {
+  if (error === null || error === undefined) return returned ? 'unroutable' : 'confirmed'
+  return error.message === 'message nacked' ? 'refused' : 'unknown'
+}

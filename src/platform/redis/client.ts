@@ -1,0 +1,80 @@
+import { Redis } from 'ioredis'
+import type { Logger } from '../logger.ts'
+import { firstContact } from '../service-error.ts'
+
+/**
+ * A client for commands that never block: each has a time limit, and a dead server is told within a second.
+ * A command may have run although its reply was lost; every script is therefore idempotent by its ids.
+ */
+export function createRedis(url: string, connectionName: string, log: Logger): Redis {
+  return watch(
+    new Redis(url, {
+      connectionName,
+      lazyConnect: true,
+      enableAutoPipelining: true,
+      maxRetriesPerRequest: 1,
+      connectTimeout: 5_000,
+      commandTimeout: 2_000,
+      keepAlive: 10_000,
+    }),
+    log,
+  )
+}
+
+/** A client for BullMQ producers: no blocking commands, a dead server is an error at once. */
+export function createQueueRedis(url: string, connectionName: string, log: Logger): Redis {
+  return watch(
+    new Redis(url, {
+      connectionName,
+      lazyConnect: true,
+      maxRetriesPerRequest: 1,
+      connectTimeout: 5_000,
+      keepAlive: 10_000,
+    }),
+    log,
+  )
+}
+
+/** A client for BullMQ workers, which block and wait for ever: no command time limit, no retry limit. */
+export function createWorkerRedis(url: string, connectionName: string, log: Logger): Redis {
+  return watch(
+    new Redis(url, {
+      connectionName,
+      lazyConnect: true,
+      maxRetriesPerRequest: null,
+      connectTimeout: 5_000,
+      keepAlive: 10_000,
+    }),
+    log,
+  )
+}
+
+/**
+ * Connects and checks that this Redis keeps what it is told.
+ * @throws ServiceError when it does not answer, or when it would evict keys under memory pressure
+ */
+export async function contactRedis(redis: Redis, setting: string, url: string): Promise<void> {
+  await firstContact({ name: 'Redis', setting, url }, async () => {
+    const lastError = new Promise<never>((_resolve, reject) => redis.once('error', reject))
+    await Promise.race([redis.status === 'wait' ? redis.connect() : redis.ping(), lastError])
+    const info = await redis.info('memory')
+    const policy = /maxmemory_policy:(\S+)/.exec(info)?.[1]
+    if (policy !== 'noeviction')
+      throw new Error(
+        `maxmemory-policy is ${policy}, which drops stock under memory pressure: set it to noeviction`,
+      )
+  })
+}
+
+function watch(redis: Redis, log: Logger): Redis {
+  let lastMessage = ''
+  redis.on('error', (error: Error) => {
+    if (error.message !== lastMessage) log.warn({ err: error.message }, 'redis connection error')
+    lastMessage = error.message
+  })
+  redis.on('ready', () => {
+    if (lastMessage !== '') log.info('redis connection is back')
+    lastMessage = ''
+  })
+  return redis
+}

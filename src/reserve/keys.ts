@@ -1,0 +1,33 @@
+/** Redis keys of one event. They share the hash tag, so scripts over them run on Redis Cluster. */
+export interface SpikeKeys {
+  /** Hash: status, epoch, start_ms, end_ms, granted, paid, per_user_limit, lapse_limit. Missing: NOT_READY. */
+  gate: string
+  /** Integer: units free to reserve. */
+  stock: string
+  /** Hash user id -> rid of the buyer's live claim. */
+  holders: string
+  /** Hash rid -> record, see `record.ts`. */
+  states: string
+  /** Hash user id -> number of lapsed or cancelled orders. */
+  lapses: string
+  /** Stream: the reservation log; an entry lives until its verdict is applied. */
+  log: string
+  /** Set of adjustment ids already applied to the stock. */
+  adjustments: string
+  /** Pub/sub channel for whoever waits on a rid of this event. */
+  notices: string
+}
+
+export function spikeKeys(eventId: string): SpikeKeys {
+  const tag = `{spike:${eventId}}`
+  return {
+    gate: `${tag}:gate`,
+    stock: `${tag}:stock`,
+    holders: `${tag}:holders`,
+    states: `${tag}:states`,
+    lapses: `${tag}:lapses`,
+    log: `${tag}:log`,
+    adjustments: `${tag}:adjustments`,
+    notices: `${tag}:notices`,
+  }
+}

@@ -1,0 +1,79 @@
+-- Takes units of one event for one buyer, or says why not. The only place where stock is taken.
+--
+-- KEYS[1] gate
+-- KEYS[2] stock
+-- KEYS[3] holders
+-- KEYS[4] states
+-- KEYS[5] lapses
+-- KEYS[6] log
+-- ARGV[1] rid
+-- ARGV[2] user id
+-- ARGV[3] quantity, an integer from 1
+-- ARGV[4] request id
+--
+-- Replies:
+--   ACCEPTED rid epoch reserved_ms   units taken, or taken before by this same rid
+--   EXISTING rid                     the buyer has a live claim under another rid
+--   NOT_READY                        no gate, or the gate is closed for a rebuild
+--   PAUSED | ENDED | NOT_STARTED ms  ms until the start
+--   QUANTITY_LIMIT n                 the event allows n a buyer
+--   LAPSE_LIMIT                      the buyer let too many orders lapse
+--   ALL_HELD | SOLD_OUT              too few units free; some may come back, or none can
+--   CORRUPT key                      a key has a wrong type or value; nothing was changed
+--
+-- Order matters: everything is read and checked first, because Redis does not roll back. The first write
+-- is one that Redis refuses when memory is full; the decrement is last, so an error can never lose a unit.
+
+local rid, user, quantity = ARGV[1], ARGV[2], tonumber(ARGV[3])
+
+local function broken(reply)
+  return type(reply) == 'table' and reply.err ~= nil
+end
+
+local gate = redis.pcall('HMGET', KEYS[1], 'status', 'start_ms', 'end_ms', 'granted', 'paid', 'per_user_limit', 'lapse_limit', 'epoch')
+if broken(gate) then return { 'CORRUPT', KEYS[1] } end
+local status = gate[1]
+if not status or status == 'closed' then return { 'NOT_READY' } end
+
+local holder = redis.pcall('HGET', KEYS[3], user)
+if broken(holder) then return { 'CORRUPT', KEYS[3] } end
+if holder == rid then
+  local record = redis.pcall('HGET', KEYS[4], rid)
+  if broken(record) or not record then return { 'CORRUPT', KEYS[4] } end
+  return { 'ACCEPTED', rid, gate[8], string.match(record, '^%a+|%d+|[^|]*|(%d+)|') }
+end
+if holder then return { 'EXISTING', holder } end
+
+if status == 'ended' then return { 'ENDED' } end
+local clock = redis.call('TIME')
+local now_ms = clock[1] * 1000 + math.floor(clock[2] / 1000)
+if now_ms >= tonumber(gate[3]) then return { 'ENDED' } end
+if now_ms < tonumber(gate[2]) then return { 'NOT_STARTED', string.format('%d', tonumber(gate[2]) - now_ms) } end
+if status ~= 'open' then return { 'PAUSED' } end
+if quantity > tonumber(gate[6]) then return { 'QUANTITY_LIMIT', gate[6] } end
+
+local stock_text = redis.pcall('GET', KEYS[2])
+if broken(stock_text) then return { 'CORRUPT', KEYS[2] } end
+if not stock_text or not string.match(stock_text, '^%-?%d+$') then return { 'CORRUPT', KEYS[2] } end
+if tonumber(stock_text) < quantity then
+  if tonumber(gate[4]) - tonumber(gate[5]) < quantity then return { 'SOLD_OUT' } end
+  return { 'ALL_HELD' }
+end
+
+local lapses = redis.pcall('HGET', KEYS[5], user)
+if broken(lapses) then return { 'CORRUPT', KEYS[5] } end
+if lapses and tonumber(lapses) > tonumber(gate[7]) then return { 'LAPSE_LIMIT' } end
+
+local record = redis.pcall('HGET', KEYS[4], rid)
+if broken(record) then return { 'CORRUPT', KEYS[4] } end
+-- A re-send that arrives after its own unit was released: the answer stands, nothing is taken again.
+if record then return { 'ACCEPTED', rid, gate[8], string.match(record, '^%a+|%d+|[^|]*|(%d+)|') } end
+
+if broken(redis.pcall('XLEN', KEYS[6])) then return { 'CORRUPT', KEYS[6] } end
+
+local reserved_ms = string.format('%d', now_ms)
+redis.call('HSET', KEYS[3], user, rid)
+local log_id = redis.call('XADD', KEYS[6], '*', 'rid', rid, 'user', user, 'quantity', ARGV[3], 'epoch', gate[8], 'reserved_ms', reserved_ms, 'request_id', ARGV[4])
+redis.call('HSET', KEYS[4], rid, table.concat({ 'held', ARGV[3], user, reserved_ms, log_id, '', '', '' }, '|'))
+redis.call('DECRBY', KEYS[2], quantity)
+return { 'ACCEPTED', rid, gate[8], reserved_ms }

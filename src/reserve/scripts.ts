@@ -1,0 +1,178 @@
+/** The registry of all scripts over an event's stock: their keys, their arguments and what they may answer. */
+import { z } from 'zod'
+import type { ReleaseReason } from '../contracts/values.ts'
+import { defineScript } from '../platform/redis/define-script.ts'
+import { spikeKeys } from './keys.ts'
+
+const lua = (name: string): URL => new URL(`./lua/${name}.lua`, import.meta.url)
+const int = z.coerce.number().int()
+
+/** Answer of the one call that takes units; `corrupt` means that nothing was changed. */
+export type ReserveReply =
+  | { kind: 'accepted'; rid: string; epoch: number; reservedAtMs: number }
+  | { kind: 'existing'; rid: string }
+  | { kind: 'not_started'; startsInMs: number }
+  | { kind: 'quantity_limit'; limit: number }
+  | { kind: 'corrupt'; key: string }
+  | { kind: 'not_ready' | 'paused' | 'ended' | 'lapse_limit' | 'all_held' | 'sold_out' }
+
+const reserveReply = z.union([
+  z
+    .tuple([z.literal('ACCEPTED'), z.string(), int, int])
+    .transform(([, rid, epoch, reservedAtMs]) => ({ kind: 'accepted' as const, rid, epoch, reservedAtMs })),
+  z
+    .tuple([z.literal('EXISTING'), z.string()])
+    .transform(([, rid]) => ({ kind: 'existing' as const, rid })),
+  z
+    .tuple([z.literal('NOT_STARTED'), int])
+    .transform(([, startsInMs]) => ({ kind: 'not_started' as const, startsInMs })),
+  z
+    .tuple([z.literal('QUANTITY_LIMIT'), int])
+    .transform(([, limit]) => ({ kind: 'quantity_limit' as const, limit })),
+  z.tuple([z.literal('CORRUPT'), z.string()]).transform(([, key]) => ({ kind: 'corrupt' as const, key })),
+  z
+    .tuple([z.enum(['NOT_READY', 'PAUSED', 'ENDED', 'LAPSE_LIMIT', 'ALL_HELD', 'SOLD_OUT'])])
+    .transform(([word]) => ({ kind: word.toLowerCase() as Lowercase<typeof word> })),
+])
+
+/** Decoder for scripts that answer with one word; CORRUPT is thrown, because only a person can mend it. */
+function oneWord<const W extends string>(...words: W[]): (reply: unknown) => W {
+  const known = z.enum(words)
+  return (reply) => {
+    const [word, key] = z.array(z.string()).parse(reply)
+    if (word === 'CORRUPT') throw new Error(`redis key ${key} has a wrong type or value`)
+    return known.parse(word) as W
+  }
+}
+
+interface RidUnits {
+  eventId: string
+  rid: string
+  userId: string
+  quantity: number
+}
+
+/** Units of an event by state, from one atomic read of Redis. */
+export type UnitCounts = Record<
+  'granted' | 'stock' | 'held' | 'queued' | 'confirmed' | 'paid' | 'released',
+  number
+>
+
+export const spikeScripts = {
+  reserve: defineScript({
+    file: lua('reserve'),
+    keys: ({ eventId }: RidUnits & { requestId: string }) => {
+      const k = spikeKeys(eventId)
+      return [k.gate, k.stock, k.holders, k.states, k.lapses, k.log]
+    },
+    args: ({ rid, userId, quantity, requestId }) => [rid, userId, quantity, requestId],
+    decode: (reply): ReserveReply => reserveReply.parse(reply),
+  }),
+  markQueued: defineScript({
+    file: lua('mark-queued'),
+    keys: ({ eventId }: { eventId: string; rids: readonly string[] }) => [spikeKeys(eventId).states],
+    args: ({ rids }) => rids,
+    decode: (reply) => z.tuple([z.literal('OK'), int]).parse(reply)[1],
+  }),
+  confirm: defineScript({
+    file: lua('confirm'),
+    keys: ({ eventId }: RidUnits & { orderId: string; expiresAtMs: number }) => {
+      const k = spikeKeys(eventId)
+      return [k.gate, k.stock, k.holders, k.states, k.log]
+    },
+    args: ({ eventId, rid, userId, quantity, orderId, expiresAtMs }) => [
+      rid,
+      userId,
+      quantity,
+      orderId,
+      expiresAtMs,
+      spikeKeys(eventId).notices,
+    ],
+    decode: oneWord('CONFIRMED', 'ADOPTED', 'UNCHANGED', 'NOT_READY'),
+  }),
+  release: defineScript({
+    file: lua('release'),
+    keys: ({ eventId }: RidUnits & { reason: ReleaseReason }) => {
+      const k = spikeKeys(eventId)
+      return [k.gate, k.stock, k.holders, k.states, k.lapses, k.log]
+    },
+    args: ({ eventId, rid, userId, quantity, reason }) => [
+      rid,
+      userId,
+      quantity,
+      reason,
+      reason === 'lapsed' || reason === 'cancelled' ? 1 : 0,
+      spikeKeys(eventId).notices,
+    ],
+    decode: oneWord('RELEASED', 'TOMBSTONE', 'UNCHANGED', 'NOT_READY'),
+  }),
+  markPaid: defineScript({
+    file: lua('mark-paid'),
+    keys: ({ eventId }: { eventId: string; rid: string }) => [
+      spikeKeys(eventId).gate,
+      spikeKeys(eventId).states,
+    ],
+    args: ({ rid }) => [rid],
+    decode: oneWord('PAID', 'UNCHANGED'),
+  }),
+  open: defineScript({
+    file: lua('open'),
+    keys: ({ eventId }: OpenInput) => {
+      const k = spikeKeys(eventId)
+      return [k.gate, k.stock, k.holders, k.states]
+    },
+    args: ({ epoch, status, startMs, endMs, granted, perUserLimit, lapseLimit }) => [
+      epoch,
+      status,
+      startMs,
+      endMs,
+      granted,
+      perUserLimit,
+      lapseLimit,
+    ],
+    decode: oneWord('OPENED', 'EXISTS', 'OCCUPIED'),
+  }),
+  setStatus: defineScript({
+    file: lua('set-status'),
+    keys: ({ eventId }: { eventId: string; status: GateStatus }) => [spikeKeys(eventId).gate],
+    args: ({ status }) => [status],
+    decode: oneWord('OK', 'NOT_READY'),
+  }),
+  adjust: defineScript({
+    file: lua('adjust'),
+    keys: ({ eventId }: { eventId: string; adjustmentId: string; delta: number }) => {
+      const k = spikeKeys(eventId)
+      return [k.gate, k.stock, k.adjustments]
+    },
+    args: ({ adjustmentId, delta }) => [adjustmentId, delta],
+    decode: oneWord('ADJUSTED', 'UNCHANGED', 'NOT_READY'),
+  }),
+  countUnits: defineScript({
+    file: lua('count-units'),
+    keys: ({ eventId }: { eventId: string }) => {
+      const k = spikeKeys(eventId)
+      return [k.gate, k.stock, k.states]
+    },
+    args: () => [],
+    decode: (reply): UnitCounts | 'NOT_READY' => {
+      if (Array.isArray(reply) && reply[0] === 'NOT_READY') return 'NOT_READY'
+      const [, granted, stock, held, queued, confirmed, paid, released] = z
+        .tuple([z.literal('OK'), int, int, int, int, int, int, int])
+        .parse(reply)
+      return { granted, stock, held, queued, confirmed, paid, released }
+    },
+  }),
+} as const
+
+export type GateStatus = 'open' | 'paused' | 'ended' | 'closed'
+
+interface OpenInput {
+  eventId: string
+  epoch: number
+  status: Extract<GateStatus, 'open' | 'paused'>
+  startMs: number
+  endMs: number
+  granted: number
+  perUserLimit: number
+  lapseLimit: number
+}

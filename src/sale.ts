@@ -1,0 +1,114 @@
+/**
+ * The use cases of whoever runs a sale. PostgreSQL is changed first and is right; the gate in Redis follows,
+ * and the sweep brings it after when a process dies in between.
+ */
+import type { Redis } from 'ioredis'
+import type { Knex } from 'knex'
+import type { Actor } from './audit/audit.ts'
+import type { Scripts } from './platform/redis/define-script.ts'
+import { spikeKeys } from './reserve/keys.ts'
+import type { GateStatus, spikeScripts } from './reserve/scripts.ts'
+import { SpikeEvent, type EventStatus } from './spike-events/model.ts'
+import {
+  endEvent,
+  markAdjustmentApplied,
+  pauseEvent,
+  publishEvent,
+  resumeEvent,
+  returnUnits,
+  unappliedAdjustments,
+  type Transition,
+} from './spike-events/transitions.ts'
+
+export interface SaleDependencies {
+  knex: Knex
+  redis: Redis
+  scripts: Pick<Scripts<typeof spikeScripts>, 'open' | 'setStatus' | 'adjust' | 'countUnits'>
+}
+
+const GATE_STATUS: Record<Exclude<EventStatus, 'draft'>, GateStatus> = {
+  published: 'open',
+  paused: 'paused',
+  ended: 'ended',
+}
+
+/** Rings the stock off the inventory and opens the gate. */
+export async function publishSale(deps: SaleDependencies, id: string, actor: Actor): Promise<Transition> {
+  return followedByGate(deps, await publishEvent(deps.knex, id, actor))
+}
+
+export async function pauseSale(deps: SaleDependencies, id: string, actor: Actor): Promise<Transition> {
+  return followedByGate(deps, await pauseEvent(deps.knex, id, actor))
+}
+
+export async function resumeSale(deps: SaleDependencies, id: string, actor: Actor): Promise<Transition> {
+  return followedByGate(deps, await resumeEvent(deps.knex, id, actor))
+}
+
+/** Ends the sale and gives back what is free; what is still in flight or unpaid follows through the sweep. */
+export async function endSale(deps: SaleDependencies, id: string, actor: Actor): Promise<Transition> {
+  return followedByGate(deps, await endEvent(deps.knex, id, actor))
+}
+
+async function followedByGate(deps: SaleDependencies, transition: Transition): Promise<Transition> {
+  if (transition.kind !== 'done') return transition
+  await followEvent(deps, transition.event.id)
+  return { kind: 'done', event: (await SpikeEvent.query(deps.knex).findById(transition.event.id)) ?? transition.event }
+}
+
+/**
+ * Brings the gate of an event to what PostgreSQL says: opened, of the right status, all adjustments applied,
+ * free units of an ended event returned. Safe to call at any time, by any number of processes: the event's
+ * advisory lock lets one through at a time.
+ */
+export async function followEvent(deps: SaleDependencies, id: string): Promise<void> {
+  await deps.knex.transaction(async (trx) => {
+    await trx.raw('SELECT pg_advisory_xact_lock(hashtextextended(?, 0))', [`spike:${id}`])
+    const event = await SpikeEvent.query(trx).findById(id)
+    if (event === undefined || event.status === 'draft') return
+    if (event.opened_at === null) await openGate(deps, trx, event)
+    const gate = await deps.redis.hget(spikeKeys(id).gate, 'status')
+    // A gate that is closed belongs to a rebuild, a missing one needs one: neither is touched here.
+    if (gate !== null && gate !== 'closed' && gate !== GATE_STATUS[event.status])
+      await deps.scripts.setStatus({ eventId: id, status: GATE_STATUS[event.status] })
+  })
+  await settleEnded(deps, id)
+  await applyAdjustments(deps, id)
+}
+
+/** The caller holds the event's advisory lock; nothing else ever makes a gate. */
+async function openGate(deps: SaleDependencies, trx: Knex.Transaction, event: SpikeEvent): Promise<void> {
+  const reply = await deps.scripts.open({
+    eventId: event.id,
+    epoch: event.epoch,
+    status: event.status === 'published' ? 'open' : 'paused',
+    startMs: event.start_at.getTime(),
+    endMs: event.end_at.getTime(),
+    granted: event.granted,
+    perUserLimit: event.per_user_limit,
+    lapseLimit: event.lapse_limit,
+  })
+  if (reply === 'OCCUPIED') throw new Error(`event ${event.id} has reservations in redis but no gate`)
+  await SpikeEvent.query(trx).findById(event.id).patch({ opened_at: new Date() })
+}
+
+/** Units in Redis without a verdict are in flight: until they are decided, nothing is given back. */
+async function settleEnded(deps: SaleDependencies, id: string): Promise<void> {
+  const event = await SpikeEvent.query(deps.knex).findById(id).select('status', 'available')
+  if (event?.status !== 'ended' || event.available === 0) return
+  const counts = await deps.scripts.countUnits({ eventId: id })
+  if (counts === 'NOT_READY' || counts.held + counts.queued > 0) return
+  await returnUnits(deps.knex, id)
+}
+
+async function applyAdjustments(deps: SaleDependencies, id: string): Promise<void> {
+  for (const adjustment of await unappliedAdjustments(deps.knex, id)) {
+    const reply = await deps.scripts.adjust({
+      eventId: id,
+      adjustmentId: adjustment.id,
+      delta: adjustment.delta,
+    })
+    if (reply === 'NOT_READY') return // a rebuild reads the granted stock from PostgreSQL, this row included
+    await markAdjustmentApplied(deps.knex, adjustment.id)
+  }
+}

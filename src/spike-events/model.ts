@@ -1,0 +1,125 @@
+import type { Knex } from 'knex'
+import { Model } from 'objection'
+
+export const EVENT_STATUSES = ['draft', 'published', 'paused', 'ended'] as const
+export type EventStatus = (typeof EVENT_STATUSES)[number]
+
+/** Row of `spike_events`; prices in minor units. `granted` is T and `available` is A of the invariants. */
+export class SpikeEvent extends Model {
+  static override get tableName(): string {
+    return 'spike_events'
+  }
+  declare id: string
+  declare product_id: string
+  declare status: EventStatus
+  declare start_at: Date
+  declare end_at: Date
+  declare spike_price: number
+  declare currency: string
+  declare stock: number
+  declare granted: number
+  declare available: number
+  declare payment_window_s: number
+  declare per_user_limit: number
+  declare lapse_limit: number
+  declare epoch: number
+  declare version: number
+  declare opened_at: Date | null
+  declare ended_at: Date | null
+  declare created_at: Date
+  declare updated_at: Date
+}
+
+/** What buyers see of an event: `published` and `live` are told apart by the database's clock. */
+export type EventState = 'draft' | 'published' | 'live' | 'paused' | 'ended'
+
+export type SpikeEventView = SpikeEvent & { state: EventState }
+
+const STATE_SQL = `CASE
+  WHEN status IN ('draft', 'ended') THEN status
+  WHEN end_at <= now() THEN 'ended'
+  WHEN status = 'published' AND start_at <= now() THEN 'live'
+  ELSE status END AS state`
+
+/** One event with its state, or undefined. */
+export async function findEvent(knex: Knex, id: string): Promise<SpikeEventView | undefined> {
+  return (await SpikeEvent.query(knex)
+    .findById(id)
+    .select('*', knex.raw(STATE_SQL))) as SpikeEventView | undefined
+}
+
+/** One page of the events that are or were on sale, the last to end first. */
+export async function listEvents(
+  knex: Knex,
+  { page, pageSize }: { page: number; pageSize: number },
+): Promise<{ items: SpikeEventView[]; total: number }> {
+  const { results, total } = await SpikeEvent.query(knex)
+    .whereNot('status', 'draft')
+    .select('*', knex.raw(STATE_SQL))
+    .orderBy([
+      { column: 'end_at', order: 'desc' },
+      { column: 'id' },
+    ])
+    .page(page - 1, pageSize)
+  return { items: results as SpikeEventView[], total }
+}
+
+/** What the API tells of an event; `remaining` is Redis's prediction, undefined when it has none. */
+export function presentEvent(event: SpikeEventView, remaining: number | undefined) {
+  return {
+    id: event.id,
+    product_id: event.product_id,
+    state: event.state,
+    start_at: event.start_at,
+    end_at: event.end_at,
+    spike_price: event.spike_price,
+    currency: event.currency,
+    stock: event.status === 'draft' ? event.stock : event.granted,
+    remaining: remaining === undefined ? null : Math.max(0, remaining),
+    payment_window_s: event.payment_window_s,
+    per_user_limit: event.per_user_limit,
+    lapse_limit: event.lapse_limit,
+    version: event.version,
+  }
+}
+
+/** Ids of the events whose rids end with this tag: nearly always one. */
+export async function findEventIds(knex: Knex, tag: string): Promise<string[]> {
+  const rows: { id: string }[] = await knex('spike_events')
+    .whereNot('status', 'draft')
+    .andWhereRaw('right(id::text, 8) = ?', [tag])
+    .select('id')
+  return rows.map((row) => row.id)
+}
+
+/**
+ * Events that background work looks after: those on sale, and ended ones with free units or open orders, which
+ * still have something to give back.
+ */
+export async function followedEventIds(knex: Knex): Promise<string[]> {
+  const rows: { id: string }[] = await knex('spike_events')
+    .whereIn('status', ['published', 'paused'])
+    .orWhere((ended) =>
+      ended
+        .where('status', 'ended')
+        .andWhere((unsettled) =>
+          unsettled
+            .where('available', '>', 0)
+            .orWhereRaw(`ended_at > now() - interval '1 hour'`)
+            .orWhereRaw(
+              `EXISTS (SELECT FROM orders o WHERE o.event_id = spike_events.id AND o.status = 'pending')`,
+            ),
+        ),
+    )
+    .select('id')
+  return rows.map((row) => row.id)
+}
+
+/** Events on sale whose window is over by PostgreSQL's clock. */
+export async function overdueEventIds(knex: Knex): Promise<string[]> {
+  const rows: { id: string }[] = await knex('spike_events')
+    .whereIn('status', ['published', 'paused'])
+    .andWhere('end_at', '<=', knex.fn.now())
+    .select('id')
+  return rows.map((row) => row.id)
+}

@@ -1,0 +1,23 @@
+import { Model } from 'objection'
+
+export const ROLES = ['user', 'operator', 'admin'] as const
+export type Role = (typeof ROLES)[number]
+
+/** Row of `users`. Queries name their knex or transaction; nothing is bound globally. */
+export class User extends Model {
+  static override get tableName(): string {
+    return 'users'
+  }
+  declare id: string
+  declare email: string
+  declare password_hash: string
+  declare role: Role
+  declare disabled: boolean
+  declare created_at: Date
+  declare updated_at: Date
+}
+
+/** What the API tells of a user. */
+export function presentUser(user: User): { id: string; email: string; role: Role } {
+  return { id: user.id, email: user.email, role: user.role }
+}

@@ -1,0 +1,105 @@
+import { accessSync, constants, existsSync, readdirSync, realpathSync } from 'node:fs'
+import { delimiter, dirname, join } from 'node:path'
+
+export type Software = 'postgres' | 'redis' | 'rabbitmq'
+
+/** A server program, its helpers, and the environment that it needs to run. */
+export interface Binaries {
+  command: string
+  helpers: Record<string, string>
+  env: NodeJS.ProcessEnv
+}
+
+const SYSTEM_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
+
+/** Finds a program on the PATH. */
+export function onPath(name: string, path: string | undefined): string | undefined {
+  const folders = (path ?? '').split(delimiter).filter((folder) => folder !== '')
+  return folders.map((folder) => join(folder, name)).find(isExecutable)
+}
+
+/** Finds software that is installed on this machine. */
+export function findInstalled(software: Software, path: string | undefined): Binaries | undefined {
+  // Only what a service needs: variables of the user's (PGDATA, RABBITMQ_NODENAME...) would bend it.
+  const env = { PATH: [path, SYSTEM_PATH].filter(Boolean).join(delimiter), LANG: 'C.UTF-8' }
+  if (software === 'redis') return named(['redis-server', 'valkey-server'], path, env)
+  if (software === 'postgres') return postgresIn(postgresFolders('/', path), env)
+  // The launcher in /usr/sbin switches users: the script behind it is wanted.
+  const command = firstExecutable(['/usr/lib/rabbitmq/bin/rabbitmq-server', onPath('rabbitmq-server', path)])
+  const epmd = firstExecutable([
+    onPath('epmd', env.PATH),
+    ...erlangFolders('/').map((bin) => join(bin, 'epmd')),
+  ])
+  if (command === undefined || epmd === undefined) return undefined
+  return { command, helpers: { epmd }, env }
+}
+
+/** Finds software in a folder into which packages were unpacked. */
+export function findUnpacked(software: Software, root: string): Binaries | undefined {
+  const bin = join(root, 'usr/bin')
+  const erlang = join(root, 'usr/lib/erlang/bin')
+  const env = {
+    PATH: [erlang, bin, SYSTEM_PATH].join(delimiter),
+    LANG: 'C.UTF-8',
+    LD_LIBRARY_PATH: libraryFolders(root).join(delimiter),
+  }
+  if (software === 'redis') return named(['redis-server'], bin, env)
+  if (software === 'postgres') return postgresIn(postgresFolders(root, undefined), env)
+  const command = firstExecutable([join(root, 'usr/lib/rabbitmq/bin/rabbitmq-server')])
+  const epmd = firstExecutable(erlangFolders(root).map((folder) => join(folder, 'epmd')))
+  return command === undefined || epmd === undefined ? undefined : { command, helpers: { epmd }, env }
+}
+
+function named(names: string[], path: string | undefined, env: NodeJS.ProcessEnv): Binaries | undefined {
+  const command = firstExecutable(names.map((name) => onPath(name, path)))
+  return command === undefined ? undefined : { command, helpers: {}, env }
+}
+
+function postgresIn(folders: string[], env: NodeJS.ProcessEnv): Binaries | undefined {
+  const folder = folders.find(
+    (bin) => isExecutable(join(bin, 'initdb')) && isExecutable(join(bin, 'postgres')),
+  )
+  return folder === undefined ? undefined : { command: join(folder, 'postgres'), helpers: {}, env }
+}
+
+/** Debian keeps the servers off the PATH, one folder per version: the newest first, then what the PATH knows. */
+function postgresFolders(root: string, path: string | undefined): string[] {
+  const parent = join(root, 'usr/lib/postgresql')
+  const versions = listed(parent).sort((a, b) => Number(b) - Number(a))
+  const initdb = onPath('initdb', path)
+  const linked = initdb === undefined ? [] : [dirname(realpathSync(initdb))]
+  return [...versions.map((version) => join(parent, version, 'bin')), ...linked]
+}
+
+function erlangFolders(root: string): string[] {
+  const parent = join(root, 'usr/lib/erlang')
+  const runtimes = listed(parent).filter((name) => name.startsWith('erts-'))
+  return runtimes.map((name) => join(parent, name, 'bin'))
+}
+
+function libraryFolders(root: string): string[] {
+  const parents = [join(root, 'usr/lib'), join(root, 'lib')]
+  const triplets = parents.flatMap((parent) =>
+    listed(parent)
+      .filter((name) => name.includes('-linux-'))
+      .map((name) => join(parent, name)),
+  )
+  return [...triplets, ...parents.filter((folder) => existsSync(folder))]
+}
+
+function listed(folder: string): string[] {
+  return existsSync(folder) ? readdirSync(folder) : []
+}
+
+function firstExecutable(files: (string | undefined)[]): string | undefined {
+  return files.find((file) => file !== undefined && isExecutable(file))
+}
+
+function isExecutable(file: string): boolean {
+  try {
+    accessSync(file, constants.X_OK)
+    return true
+  } catch {
+    return false
+  }
+}

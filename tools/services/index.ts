@@ -1,0 +1,123 @@
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import type { Software } from './binaries.ts'
+import { dockerAnswers, startDocker } from './docker.ts'
+import { ServicesUnavailable, unavailable } from './errors.ts'
+import { openHome, removeStale, type Home } from './home.ts'
+import { installCommand } from './install-command.ts'
+import { openInstance, type Instance } from './instance.ts'
+import { startLocal } from './local.ts'
+import type { ServiceName } from './service.ts'
+
+export { ServicesUnavailable } from './errors.ts'
+
+export type ServiceUrls = {
+  DATABASE_URL: string
+  REDIS_URL: string
+  QUEUE_REDIS_URL: string
+  AMQP_URL: string
+}
+export type ServiceOrigin = 'given' | 'docker' | 'local'
+
+export interface Services {
+  urls: ServiceUrls
+  origins: Record<keyof ServiceUrls, ServiceOrigin>
+  /** Ends what was started; given services are left alone. May be called twice. */
+  stop(): Promise<void>
+}
+
+export interface ProvideOptions {
+  env: NodeJS.ProcessEnv
+  log: (line: string) => void
+  /** Gives up a start that is under way. */
+  signal?: AbortSignal
+  /** Where instances and fetched packages are kept; by default the project's ignored data folder. */
+  dataDir?: string
+}
+
+const PROJECT = fileURLToPath(new URL('../..', import.meta.url))
+const SERVICES: Record<keyof ServiceUrls, ServiceName> = {
+  DATABASE_URL: 'postgres',
+  REDIS_URL: 'redis',
+  QUEUE_REDIS_URL: 'queue-redis',
+  AMQP_URL: 'rabbitmq',
+}
+const VARIABLES = Object.keys(SERVICES) as (keyof ServiceUrls)[]
+const SOFTWARE: Software[] = ['postgres', 'redis', 'rabbitmq']
+
+/**
+ * Provides the four services: those that the environment names are used as they are, the others are started for
+ * this process alone, in Docker when an engine answers, else as private local instances. Whatever was started ends
+ * with `stop()`, and also when this process dies in any other way.
+ */
+export async function provideServices(options: ProvideOptions): Promise<Services> {
+  const { env, log, signal, dataDir = join(PROJECT, '.data') } = options
+  signal?.throwIfAborted()
+  const given = givenUrls(env)
+  const missing = VARIABLES.filter((variable) => given[variable] === undefined)
+  for (const variable of VARIABLES) if (given[variable] !== undefined) log(`${SERVICES[variable]}: given`)
+  if (missing.length === 0) return assemble(given, {}, 'given', async () => {})
+
+  let instance: Instance | undefined
+  try {
+    const home = openHome(dataDir)
+    removeStale(home)
+    instance = openInstance(home)
+    const { keeper } = instance
+    signal?.addEventListener('abort', () => void keeper.stop(), { once: true })
+    const { origin, urls } = await startMissing(instance, home, missing, options)
+    signal?.throwIfAborted()
+    keeper.release()
+    return assemble(given, urls, origin, () => keeper.stop())
+  } catch (error) {
+    await instance?.keeper.stop()
+    signal?.throwIfAborted()
+    if (error instanceof ServicesUnavailable) throw error
+    throw unavailable([(error as Error).message], installCommand(SOFTWARE, env))
+  }
+}
+
+function givenUrls(env: NodeJS.ProcessEnv): Partial<ServiceUrls> {
+  const given: Partial<ServiceUrls> = {}
+  for (const variable of VARIABLES) {
+    const url = env[variable]
+    if (url !== undefined && url !== '') given[variable] = url
+  }
+  if (given.REDIS_URL !== undefined) given.QUEUE_REDIS_URL ??= given.REDIS_URL
+  return given
+}
+
+async function startMissing(
+  instance: Instance,
+  home: Home,
+  missing: (keyof ServiceUrls)[],
+  { env, log }: ProvideOptions,
+): Promise<{ origin: ServiceOrigin; urls: Partial<ServiceUrls> }> {
+  const order = { instance, home, env, log, names: missing.map((variable) => SERVICES[variable]) }
+  const byVariable = (urls: Map<ServiceName, string>): Partial<ServiceUrls> =>
+    Object.fromEntries(missing.map((variable) => [variable, urls.get(SERVICES[variable])]))
+  if (dockerAnswers(env)) {
+    try {
+      return { origin: 'docker', urls: byVariable(await startDocker(order)) }
+    } catch (error) {
+      log(`${(error as Error).message}\ndocker did not work, trying private instances`)
+    }
+  }
+  return { origin: 'local', urls: byVariable(await startLocal(order)) }
+}
+
+function assemble(
+  given: Partial<ServiceUrls>,
+  started: Partial<ServiceUrls>,
+  origin: ServiceOrigin,
+  stop: () => Promise<void>,
+): Services {
+  const origins = Object.fromEntries(
+    VARIABLES.map((variable) => [variable, given[variable] === undefined ? origin : 'given']),
+  )
+  return {
+    urls: { ...started, ...given } as ServiceUrls,
+    origins: origins as Record<keyof ServiceUrls, ServiceOrigin>,
+    stop,
+  }
+}

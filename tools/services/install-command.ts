@@ -1,0 +1,35 @@
+import { onPath, type Software } from './binaries.ts'
+
+const MANAGERS: { tool: string; install: string; packages: Record<Software, string> }[] = [
+  {
+    tool: 'apt-get',
+    install: 'sudo apt-get install --no-install-recommends',
+    packages: { postgres: 'postgresql', redis: 'redis-server', rabbitmq: 'rabbitmq-server' },
+  },
+  {
+    tool: 'dnf',
+    install: 'sudo dnf install',
+    packages: { postgres: 'postgresql-server', redis: 'valkey', rabbitmq: 'rabbitmq-server' },
+  },
+  {
+    tool: 'pacman',
+    install: 'sudo pacman -S',
+    packages: { postgres: 'postgresql', redis: 'valkey', rabbitmq: 'rabbitmq' },
+  },
+  {
+    tool: 'apk',
+    install: 'sudo apk add',
+    packages: { postgres: 'postgresql', redis: 'redis', rabbitmq: 'rabbitmq-server' },
+  },
+  {
+    tool: 'brew',
+    install: 'brew install',
+    packages: { postgres: 'postgresql@17', redis: 'redis', rabbitmq: 'rabbitmq' },
+  },
+]
+
+/** The command that installs the software on this machine, in the words of its own package manager. */
+export function installCommand(software: Software[], env: NodeJS.ProcessEnv): string {
+  const manager = MANAGERS.find(({ tool }) => onPath(tool, env['PATH']) !== undefined) ?? MANAGERS[0]
+  return [manager?.install, ...software.map((one) => manager?.packages[one])].join(' ')
+}

@@ -1,0 +1,50 @@
+import { join } from 'node:path'
+import type { Binaries } from './binaries.ts'
+import type { Instance } from './instance.ts'
+import { converse, LOOPBACK, untilReady, withPorts } from './ports.ts'
+
+const READY_MS = 30_000
+
+/** Starts one private Redis (append-only, never evicting) and returns its URL. */
+export async function startRedis(instance: Instance, binaries: Binaries, name: string): Promise<string> {
+  const folder = instance.folder(name)
+  const password = instance.password()
+  const log = join(folder, 'log')
+  const config = join(folder, 'redis.conf')
+  return withPorts(1, async ([port = 0]) => {
+    instance.write(config, configText(port, folder, password))
+    const child = instance.start({
+      command: binaries.command,
+      args: [config],
+      env: binaries.env,
+      cwd: folder,
+      log,
+    })
+    const probe = (): Promise<boolean> => answers(port, password)
+    await untilReady({ name, child, log, timeoutMs: READY_MS, probe })
+    return `redis://:${password}@${LOOPBACK}:${port}`
+  })
+}
+
+function configText(port: number, folder: string, password: string): string {
+  return [
+    `port ${port}`,
+    `bind ${LOOPBACK}`,
+    `requirepass ${password}`,
+    `dir "${folder}"`,
+    'daemonize no',
+    'save ""',
+    'appendonly yes',
+    'appendfsync everysec',
+    'maxmemory-policy noeviction',
+    '',
+  ].join('\n')
+}
+
+/** True when a Redis that knows our password answers: whoever else took the port does not know it. */
+function answers(port: number, password: string): Promise<boolean> {
+  return converse(port, (socket, received) => {
+    if (received.length === 0) socket.write(`AUTH ${password}\r\nPING\r\n`)
+    return received.toString().includes('+PONG')
+  })
+}

@@ -1,0 +1,92 @@
+/**
+ * The end of the line on both sides. A message that can't be handled is published to the dead-letter queue of
+ * RabbitMQ with its reason; whatever lies there, put by us or by the broker, is moved to the dead-letter queue
+ * of BullMQ, where exhausted jobs go too and where the dashboard shows them all.
+ */
+import { createHash } from 'node:crypto'
+import type { ConsumeMessage } from 'amqplib'
+import { v7 as uuidv7 } from 'uuid'
+import type { DeadLetter } from '../../src/contracts/jobs/dead-letter.ts'
+import { declareTopology, type Topology } from '../../src/contracts/messages/topology.ts'
+import type { ExhaustedJob } from '../../src/platform/bullmq/worker.ts'
+import type { Logger } from '../../src/platform/logger.ts'
+import { BatchConsumer } from '../../src/platform/rabbitmq/batch-consumer.ts'
+import type { RabbitConnection } from '../../src/platform/rabbitmq/connection.ts'
+import type { ConfirmPublisher } from '../../src/platform/rabbitmq/publisher.ts'
+import type { Park } from './bridge.ts'
+
+const REASON_HEADER = 'x-reason'
+const ORIGIN_HEADER = 'x-origin'
+const ATTEMPTS_HEADER = 'x-attempts'
+/** A dead letter is for people to read; a huge one is cut. */
+const MAX_PAYLOAD_CHARS = 16_384
+
+/** @param publisher publishes to the dead-letter exchange */
+export function parkWith(publisher: ConfirmPublisher): Park {
+  return async (message, origin, reason) => {
+    const outcome = await publisher.publish({
+      routingKey: '',
+      messageId: uuidv7(),
+      body: message.content,
+      headers: {
+        [REASON_HEADER]: reason,
+        [ORIGIN_HEADER]: origin,
+        [ATTEMPTS_HEADER]: deliveryCount(message),
+      },
+    })
+    if (outcome !== 'confirmed') throw new Error(`message not parked: ${outcome}`)
+  }
+}
+
+/** Moves dead letters of RabbitMQ to BullMQ. */
+export function deadLetterConsumer(options: {
+  connection: RabbitConnection
+  topology: Topology
+  keep: (letters: readonly DeadLetter[]) => Promise<void>
+  log: Logger
+}): BatchConsumer {
+  return new BatchConsumer({
+    connection: options.connection,
+    queue: options.topology.deadQueue,
+    maxBatch: 50,
+    maxWaitMs: 50,
+    prepare: (channel) => declareTopology(channel, options.topology),
+    handle: (batch) => options.keep(batch.map(letterOfMessage)),
+    log: options.log.child({ step: 'bridge', message: 'dead-letter' }),
+  })
+}
+
+export function letterOfJob(job: ExhaustedJob): DeadLetter {
+  return {
+    id: `job-${job.jobId.replaceAll(/[^A-Za-z0-9-]/g, '-').slice(0, 150)}`,
+    origin: job.step,
+    reason: job.error,
+    attempts: job.attempts,
+    payload: job.payload,
+    dead_at: new Date().toISOString(),
+  }
+}
+
+function letterOfMessage(message: ConsumeMessage): DeadLetter {
+  const headers = message.properties.headers ?? {}
+  const death = headers['x-death']?.[0]
+  return {
+    id: `message-${idOf(message)}`,
+    origin: String(headers[ORIGIN_HEADER] ?? death?.queue ?? 'unknown'),
+    reason: String(headers[REASON_HEADER] ?? death?.reason ?? 'unknown'),
+    attempts: Number(headers[ATTEMPTS_HEADER] ?? death?.count ?? 1),
+    payload: message.content.toString('utf8').slice(0, MAX_PAYLOAD_CHARS),
+    dead_at: new Date().toISOString(),
+  }
+}
+
+/** Stable over redeliveries of the same dead letter. */
+function idOf(message: ConsumeMessage): string {
+  const messageId: unknown = message.properties.messageId
+  if (typeof messageId === 'string' && /^[A-Za-z0-9-]{1,100}$/.test(messageId)) return messageId
+  return createHash('sha256').update(message.content).digest('hex').slice(0, 32)
+}
+
+function deliveryCount(message: ConsumeMessage): number {
+  return Number(message.properties.headers?.['x-delivery-count'] ?? 0) + 1
+}

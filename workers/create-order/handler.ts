@@ -1,0 +1,62 @@
+/** Step 4: asks PostgreSQL for the verdict on a reservation, then tells Redis. */
+import type { Knex } from 'knex'
+import type { CreateOrderPayload } from '../../src/contracts/jobs/create-order.ts'
+import { decideReservations, type Verdict } from '../../src/orders/decide.ts'
+import { createBatcher } from '../../src/platform/batcher.ts'
+import type { JobHandler, JobOutcome } from '../../src/platform/bullmq/worker.ts'
+import type { Logger } from '../../src/platform/logger.ts'
+import { isTransient } from '../../src/platform/postgres/transaction.ts'
+import type { Scripts } from '../../src/platform/redis/define-script.ts'
+import type { spikeScripts } from '../../src/reserve/scripts.ts'
+
+interface CreateOrderDependencies {
+  knex: Knex
+  scripts: Pick<Scripts<typeof spikeScripts>, 'confirm'>
+  log: Logger
+}
+
+const MAX_BATCH = 100
+const MAX_WAIT_MS = 4
+
+/** Jobs that run at the same time are decided in one transaction; each job has its own outcome and its own retries. */
+export function createOrderHandler(deps: CreateOrderDependencies): JobHandler<CreateOrderPayload> {
+  const log = deps.log.child({ step: 'create-order' })
+  const decide = createBatcher<string, Verdict>({
+    serve: async (rids) => {
+      const verdicts = await decideReservations(deps.knex, rids)
+      await applyVerdicts(deps.scripts, verdicts, log)
+      return verdicts
+    },
+    blamesAll: isTransient,
+    maxBatch: MAX_BATCH,
+    maxWaitMs: MAX_WAIT_MS,
+  })
+  return async ({ rid }) => outcomeOf(await decide(rid))
+}
+
+/**
+ * Tells Redis of the orders of a batch, all in one pipeline. A void needs nothing here: its units go back by
+ * the outbox. What Redis misses is applied by the relay, from the reservation log.
+ */
+export async function applyVerdicts(
+  scripts: CreateOrderDependencies['scripts'],
+  verdicts: readonly Verdict[],
+  log: Logger,
+): Promise<void> {
+  const ordered = verdicts.filter((verdict) => verdict.kind === 'ordered')
+  const replies = await Promise.allSettled(ordered.map((verdict) => scripts.confirm(verdict)))
+  const failed = replies.filter((reply) => reply.status === 'rejected')
+  if (failed.length > 0)
+    log.warn({ err: failed[0]?.reason, count: failed.length }, 'verdicts not applied, left to the relay')
+}
+
+function outcomeOf(verdict: Verdict): JobOutcome {
+  switch (verdict.kind) {
+    case 'ordered':
+      return { kind: 'done', result: { order_id: verdict.orderId } }
+    case 'void':
+      return { kind: 'done', result: { void: verdict.reason } }
+    case 'unknown':
+      return { kind: 'giveUp', why: 'no such reservation was received from the broker' }
+  }
+}

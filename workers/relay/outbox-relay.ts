@@ -1,0 +1,36 @@
+/** The net, first half: what PostgreSQL has decided reaches the broker, however often it takes. */
+import type { Knex } from 'knex'
+import { encodeMessage } from '../../src/contracts/messages/message.ts'
+import { drainOutbox, type OutboxRow } from '../../src/orders/outbox.ts'
+import { Loop } from '../../src/platform/loop.ts'
+import type { Logger } from '../../src/platform/logger.ts'
+import type { ConfirmPublisher } from '../../src/platform/rabbitmq/publisher.ts'
+
+const MAX_ROWS = 500
+const PAUSE_MS = 50
+
+/** Publishes outbox rows in their order and marks those that the broker has confirmed. */
+export function outboxRelay(deps: { knex: Knex; publisher: ConfirmPublisher; log: Logger }): Loop {
+  const log = deps.log.child({ step: 'relay', source: 'outbox' })
+  const publish = async (rows: readonly OutboxRow[]): Promise<number[]> => {
+    const outcomes = await Promise.all(
+      rows.map((row) =>
+        deps.publisher.publish({
+          routingKey: row.topic,
+          messageId: row.key,
+          body: encodeMessage(row.payload as object),
+        }),
+      ),
+    )
+    return rows.filter((_row, i) => outcomes[i] === 'confirmed').map((row) => row.id)
+  }
+  return new Loop(
+    async () => {
+      const { read, published } = await drainOutbox(deps.knex, MAX_ROWS, publish)
+      if (published < read) throw new Error(`${read - published} of ${read} outbox rows were not confirmed`)
+      return { more: read === MAX_ROWS }
+    },
+    PAUSE_MS,
+    log,
+  )
+}

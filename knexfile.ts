@@ -13,7 +13,7 @@ const ending = extname(fileURLToPath(import.meta.url))
 if (existsSync('.env')) process.loadEnvFile('.env')
 
 /** Lists and loads the files of the migrations folder that have the same ending as this file. */
-const migrationSource: Knex.MigrationSource<string> = {
+export const migrationSource: Knex.MigrationSource<string> = {
   getMigrations: async () =>
     readdirSync(join(here, 'migrations'))
       .filter((file) => extname(file) === ending)
@@ -24,7 +24,8 @@ const migrationSource: Knex.MigrationSource<string> = {
 
 const config: Knex.Config = {
   client: 'pg',
-  connection: databaseUrl(),
+  // A function, so that only commands that use the database ask for its URL.
+  connection: databaseUrl,
   pool: { min: 0, max: 2 },
   migrations: { migrationSource, extension: 'ts', stub: join(here, 'migrations', '.stub') },
   seeds: { directory: join(here, 'seeds'), loadExtensions: [ending] },
@@ -32,9 +33,9 @@ const config: Knex.Config = {
 
 export default config
 
-function databaseUrl(): string {
+function databaseUrl(): { connectionString: string } {
   const url = process.env.DATABASE_URL
-  if (url !== undefined && url !== '') return url
+  if (url !== undefined && url !== '') return { connectionString: url }
   process.stderr.write('DATABASE_URL is missing: set it (see .env.example), or run `npm run stack`\n')
   process.exit(1)
 }

@@ -10,7 +10,8 @@ export const BOARD_PATH = '/queues'
 
 /** What an operator should know about each queue. */
 const DESCRIPTIONS: Record<string, string> = {
-  'create-order': 'Step 4: PostgreSQL decides on each reservation. Read-only here: the sweep retries by itself.',
+  'create-order':
+    'Step 4: PostgreSQL decides on each reservation. Read-only here: the sweep retries by itself.',
   'close-order': 'Step 5: closes orders that are unpaid at their deadline.',
   'release-stock': 'Step 6: gives units back to Redis, once for each reservation.',
   'dead-letter': 'What RabbitMQ or a worker could not handle, with origin and reason. Nothing works on it.',

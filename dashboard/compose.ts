@@ -23,7 +23,10 @@ import { loginRoutes, refuseCrossSite, requireOperator, type SessionDependencies
 export async function compose(config: Config, log: Logger): Promise<Running> {
   const parts = new StopList(log)
   try {
-    const knex = createPostgres({ url: config.databaseUrl, applicationName: 'spike-dashboard', poolMax: 4 }, log)
+    const knex = createPostgres(
+      { url: config.databaseUrl, applicationName: 'spike-dashboard', poolMax: 4 },
+      log,
+    )
     parts.add('postgres', () => knex.destroy())
     await contactPostgres(knex, config.databaseUrl)
     const redis = createRedis(config.redisUrl, 'spike-dashboard', log)

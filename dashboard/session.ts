@@ -56,7 +56,8 @@ export function requireOperator(deps: SessionDependencies): Middleware {
     const claims = claimsSchema.safeParse(ctx.state.token)
     const role = claims.success ? await currentRole(deps.knex, claims.data.sub) : undefined
     if (role !== undefined && ALLOWED_ROLES.includes(role)) return next()
-    if (ctx.method === 'GET' && ctx.accepts('html') !== false && !ctx.path.includes('/api/')) return ctx.redirect('/login')
+    if (ctx.method === 'GET' && ctx.accepts('html') !== false && !ctx.path.includes('/api/'))
+      return ctx.redirect('/login')
     ctx.status = 401
     ctx.body = { error: 'UNAUTHENTICATED', message: 'Log in as operator or admin.' }
   }
@@ -91,7 +92,13 @@ async function logIn(ctx: Context, deps: SessionDependencies): Promise<void> {
 }
 
 function cookieOptions(deps: SessionDependencies) {
-  return { httpOnly: true, sameSite: 'strict' as const, secure: deps.secure, maxAge: SESSION_S * 1_000, signed: false }
+  return {
+    httpOnly: true,
+    sameSite: 'strict' as const,
+    secure: deps.secure,
+    maxAge: SESSION_S * 1_000,
+    signed: false,
+  }
 }
 
 function showLogin(ctx: Context, problem: string | undefined, status: number): void {

@@ -77,7 +77,8 @@ export async function compose(config: Config, log: Logger): Promise<Running> {
           postgres: () => knex.raw('SELECT 1'),
           redis: () => redis.ping(),
           rabbitmq: async () => {
-            if (!publisher.isOpen || !publisher.hasRoom) throw new Error('no channel, or too many unconfirmed')
+            if (!publisher.isOpen || !publisher.hasRoom)
+              throw new Error('no channel, or too many unconfirmed')
           },
         },
       },

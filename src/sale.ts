@@ -53,7 +53,10 @@ export async function endSale(deps: SaleDependencies, id: string, actor: Actor):
 async function followedByGate(deps: SaleDependencies, transition: Transition): Promise<Transition> {
   if (transition.kind !== 'done') return transition
   await followEvent(deps, transition.event.id)
-  return { kind: 'done', event: (await SpikeEvent.query(deps.knex).findById(transition.event.id)) ?? transition.event }
+  return {
+    kind: 'done',
+    event: (await SpikeEvent.query(deps.knex).findById(transition.event.id)) ?? transition.event,
+  }
 }
 
 /**

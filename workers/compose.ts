@@ -19,7 +19,12 @@ import type { Logger } from '../src/platform/logger.ts'
 import { contactPostgres, createPostgres } from '../src/platform/postgres/client.ts'
 import { connectRabbit } from '../src/platform/rabbitmq/connection.ts'
 import { ConfirmPublisher } from '../src/platform/rabbitmq/publisher.ts'
-import { contactRedis, createQueueRedis, createRedis, createWorkerRedis } from '../src/platform/redis/client.ts'
+import {
+  contactRedis,
+  createQueueRedis,
+  createRedis,
+  createWorkerRedis,
+} from '../src/platform/redis/client.ts'
 import { loadScripts } from '../src/platform/redis/define-script.ts'
 import { spikeScripts } from '../src/reserve/scripts.ts'
 import { bridgeConsumer } from './bridge/bridge.ts'

@@ -55,7 +55,12 @@ export function createApp(deps: AppDependencies): Koa {
   app.use(requestId() as Koa.Middleware)
   app.use(errors(deps.log) as Koa.Middleware)
   app.use(helmet() as unknown as Koa.Middleware)
-  app.use(cors({ origin: allowOrigin(config.corsOrigins), exposeHeaders: ['Location', 'Retry-After', 'X-Request-Id'] }))
+  app.use(
+    cors({
+      origin: allowOrigin(config.corsOrigins),
+      exposeHeaders: ['Location', 'Retry-After', 'X-Request-Id'],
+    }),
+  )
   app.use(jsonBody() as Koa.Middleware)
 
   const health = new Router()
@@ -64,7 +69,13 @@ export function createApp(deps: AppDependencies): Koa {
   accountRoutes(api, { knex, key: deps.key, limitLogins: limitLogins(loginLimit), user })
   productRoutes(api, { knex })
   spikeEventRoutes(api, { sale: deps.sale, redis, user, admin })
-  purchaseRoutes(api, { buy: deps.buy, tracker: deps.tracker, knex, user, limitPurchases: limitPurchases(config.rateLimit) })
+  purchaseRoutes(api, {
+    buy: deps.buy,
+    tracker: deps.tracker,
+    knex,
+    user,
+    limitPurchases: limitPurchases(config.rateLimit),
+  })
   orderRoutes(api, {
     knex,
     provider: deps.provider,

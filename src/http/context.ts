@@ -20,7 +20,8 @@ export function answer(ctx: Context, data: unknown, status = 200): void {
 /** Answers with an error of the table, in the language that the client accepts. */
 export function answerError(ctx: Context, error: ApiError): void {
   const entry = errorEntry(error.entry)
-  const chinese = ctx.acceptsLanguages('en', 'zh-CN', 'zh') !== 'en' && ctx.acceptsLanguages('zh-CN', 'zh') !== false
+  const chinese =
+    ctx.acceptsLanguages('en', 'zh-CN', 'zh') !== 'en' && ctx.acceptsLanguages('zh-CN', 'zh') !== false
   ctx.status = entry.status
   if (error.retryAfterS !== undefined) ctx.set('Retry-After', String(error.retryAfterS))
   ctx.vary('Accept-Language')

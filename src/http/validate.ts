@@ -10,7 +10,10 @@ export function validate<T>(schema: z.ZodType<T>, input: unknown): T {
   if (result.success) return result.data
   throw new ApiError('VALIDATION_FAILED', {
     data: {
-      fields: result.error.issues.map(({ path, message }) => ({ field: path.join('.') || 'body', problem: message })),
+      fields: result.error.issues.map(({ path, message }) => ({
+        field: path.join('.') || 'body',
+        problem: message,
+      })),
     },
   })
 }

@@ -32,7 +32,10 @@ export async function closeLapsedOrders(knex: Knex, orderIds: readonly string[])
     await closeLocked(trx, due)
     return new Set(due.map((order) => order.id))
   })
-  const others = await closingsOf(knex, orderIds.filter((id) => !closed.has(id)))
+  const others = await closingsOf(
+    knex,
+    orderIds.filter((id) => !closed.has(id)),
+  )
   return orderIds.map((id) => (closed.has(id) ? { kind: 'closed' } : (others.get(id) ?? { kind: 'unknown' })))
 }
 
@@ -51,7 +54,10 @@ export async function overdueOrders(knex: Knex, limit: number): Promise<string[]
 async function closeLocked(trx: Knex.Transaction, due: readonly Lapsing[]): Promise<void> {
   if (due.length === 0) return
   await trx('orders')
-    .whereIn('id', due.map((order) => order.id))
+    .whereIn(
+      'id',
+      due.map((order) => order.id),
+    )
     .update({ status: 'closed', close_reason: 'lapsed', closed_at: trx.fn.now() })
   const { rows } = await trx.raw(
     `WITH freed AS (

@@ -12,7 +12,15 @@ import { findReservations, type ReservationRow } from './inbox.ts'
 
 /** The one final word on a rid; `unknown` when no such reservation was ever received. */
 export type Verdict =
-  | { kind: 'ordered'; rid: string; eventId: string; userId: string; quantity: number; orderId: string; expiresAtMs: number }
+  | {
+      kind: 'ordered'
+      rid: string
+      eventId: string
+      userId: string
+      quantity: number
+      orderId: string
+      expiresAtMs: number
+    }
   | { kind: 'void'; rid: string; reason: VoidReason }
   | { kind: 'unknown'; rid: string }
 
@@ -61,7 +69,10 @@ async function decideBatch(
   scarce: boolean,
 ): Promise<Map<string, Verdict>> {
   const candidates = await lockCandidates(trx, rids)
-  const verdicts = await storedVerdicts(trx, candidates.filter((c) => c.status !== 'undecided'))
+  const verdicts = await storedVerdicts(
+    trx,
+    candidates.filter((c) => c.status !== 'undecided'),
+  )
   const undecided = candidates.filter((c) => c.status === 'undecided')
   const refusals = undecided.flatMap((candidate) => {
     const reason = refusalOf(candidate)
@@ -71,7 +82,12 @@ async function decideBatch(
   const claimants = undecided.filter((c) => !refused.has(c)).map((c) => ({ ...c, order_id: uuidv7() }))
   const claimed = await insertClaims(trx, claimants)
   const isClaimed = (input: OrderInput) => claimed.has(input.rid)
-  refusals.push(...refuse(claimants.filter((c) => !isClaimed(c)), 'duplicate'))
+  refusals.push(
+    ...refuse(
+      claimants.filter((c) => !isClaimed(c)),
+      'duplicate',
+    ),
+  )
   let winners = claimants.filter(isClaimed)
   if (scarce) {
     const { fitting, excess } = await dealOut(trx, winners)
@@ -109,7 +125,10 @@ async function storedVerdicts(
   decided: readonly Candidate[],
 ): Promise<Map<string, Verdict>> {
   if (decided.length === 0) return new Map()
-  const rows = await findReservations(trx, decided.map((c) => c.rid))
+  const rows = await findReservations(
+    trx,
+    decided.map((c) => c.rid),
+  )
   return new Map(rows.map((row) => [row.rid, verdictOf(row)]))
 }
 
@@ -183,7 +202,12 @@ async function dealOut(
 
 async function dropClaims(trx: Knex.Transaction, inputs: readonly OrderInput[]): Promise<void> {
   if (inputs.length > 0)
-    await trx('spike_orders').whereIn('reservation_id', inputs.map((i) => i.rid)).delete()
+    await trx('spike_orders')
+      .whereIn(
+        'reservation_id',
+        inputs.map((i) => i.rid),
+      )
+      .delete()
 }
 
 /** Orders, their items, their outbox rows and the verdicts, in one round trip. */
@@ -199,7 +223,7 @@ async function insertOrders(trx: Knex.Transaction, inputs: readonly OrderInput[]
        SELECT order_id, user_id, event_id, rid, spike_price * quantity, currency,
               now() + payment_window_s * interval '1 second'
          FROM input
-       RETURNING id, reservation_id, (extract(epoch FROM expires_at) * 1000)::bigint AS expires_at_ms
+       RETURNING id, reservation_id, floor(extract(epoch FROM expires_at) * 1000)::bigint AS expires_at_ms
      ), items AS (
        INSERT INTO order_items (id, order_id, product_id, quantity, unit_price)
        SELECT item_id, order_id, product_id, quantity, spike_price FROM input

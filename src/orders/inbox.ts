@@ -34,7 +34,7 @@ export interface ReservationRow {
 export function findReservations(knex: Knex, rids: readonly string[]): Promise<ReservationRow[]> {
   return knex('reservations as r')
     .leftJoin('orders as o', 'o.reservation_id', 'r.rid')
-    .whereRaw("r.rid = ANY(?::uuid[])", [[...rids]])
+    .whereRaw('r.rid = ANY(?::uuid[])', [[...rids]])
     .select(
       'r.rid',
       'r.event_id',

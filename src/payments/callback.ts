@@ -45,9 +45,7 @@ export function applyCallback(knex: Knex, provider: string, callback: Callback):
     await trx('payments')
       .where({ id: payment.id })
       .update({ status: callback.kind, updated_at: trx.fn.now() })
-    return callback.kind === 'failed'
-      ? { kind: 'failed' }
-      : capture(trx, provider, callback, order)
+    return callback.kind === 'failed' ? { kind: 'failed' } : capture(trx, provider, callback, order)
   })
 }
 
@@ -61,8 +59,7 @@ async function capture(
     .where({ id: order.id, status: 'pending', amount: callback.amount })
     .update({ status: 'paid', paid_at: trx.fn.now() })
     .returning(['event_id', 'reservation_id'])
-  if (paid !== undefined)
-    return { kind: 'paid', eventId: paid.event_id, reservationId: paid.reservation_id }
+  if (paid !== undefined) return { kind: 'paid', eventId: paid.event_id, reservationId: paid.reservation_id }
   await trx('refunds').insert({
     id: uuidv7(),
     provider,

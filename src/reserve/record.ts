@@ -38,6 +38,8 @@ const fields = z.tuple([
 
 /** @throws when the record was not written by our scripts */
 export function decodeRecord(text: string): UnitRecord {
-  const [state, quantity, userId, reservedAtMs, , orderId, expiresAtMs, reason] = fields.parse(text.split('|'))
+  const [state, quantity, userId, reservedAtMs, , orderId, expiresAtMs, reason] = fields.parse(
+    text.split('|'),
+  )
   return { state, quantity, userId, reservedAtMs, orderId, expiresAtMs, reason }
 }

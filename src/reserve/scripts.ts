@@ -20,9 +20,7 @@ const reserveReply = z.union([
   z
     .tuple([z.literal('ACCEPTED'), z.string(), int, int])
     .transform(([, rid, epoch, reservedAtMs]) => ({ kind: 'accepted' as const, rid, epoch, reservedAtMs })),
-  z
-    .tuple([z.literal('EXISTING'), z.string()])
-    .transform(([, rid]) => ({ kind: 'existing' as const, rid })),
+  z.tuple([z.literal('EXISTING'), z.string()]).transform(([, rid]) => ({ kind: 'existing' as const, rid })),
   z
     .tuple([z.literal('NOT_STARTED'), int])
     .transform(([, startsInMs]) => ({ kind: 'not_started' as const, startsInMs })),

@@ -43,9 +43,8 @@ const STATE_SQL = `CASE
 
 /** One event with its state, or undefined. */
 export async function findEvent(knex: Knex, id: string): Promise<SpikeEventView | undefined> {
-  return (await SpikeEvent.query(knex)
-    .findById(id)
-    .select('*', knex.raw(STATE_SQL))) as SpikeEventView | undefined
+  return (await SpikeEvent.query(knex).findById(id).select('*', knex.raw(STATE_SQL))) as
+    SpikeEventView | undefined
 }
 
 /** One page of the events that are or were on sale, the last to end first. */
@@ -56,10 +55,7 @@ export async function listEvents(
   const { results, total } = await SpikeEvent.query(knex)
     .whereNot('status', 'draft')
     .select('*', knex.raw(STATE_SQL))
-    .orderBy([
-      { column: 'end_at', order: 'desc' },
-      { column: 'id' },
-    ])
+    .orderBy([{ column: 'end_at', order: 'desc' }, { column: 'id' }])
     .page(page - 1, pageSize)
   return { items: results as SpikeEventView[], total }
 }

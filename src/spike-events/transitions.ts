@@ -43,7 +43,10 @@ export function createEvent(knex: Knex, input: NewEvent, actor: Actor): Promise<
       per_user_limit: input.perUserLimit,
       lapse_limit: input.lapseLimit,
     })
-    await recordAudit(trx, actor, 'spike-event.create', event.id, null, { status: 'draft', stock: event.stock })
+    await recordAudit(trx, actor, 'spike-event.create', event.id, null, {
+      status: 'draft',
+      stock: event.stock,
+    })
     return { kind: 'done', event }
   })
 }

@@ -1,5 +1,10 @@
 import type { Redis } from 'ioredis'
-import { RateLimiterMemory, RateLimiterRedis, RateLimiterRes, type RateLimiterAbstract } from 'rate-limiter-flexible'
+import {
+  RateLimiterMemory,
+  RateLimiterRedis,
+  RateLimiterRes,
+  type RateLimiterAbstract,
+} from 'rate-limiter-flexible'
 
 /** Counted in Redis for all processes; while Redis is down, in each process and tighter: logins fail closed. */
 const PER_IP = { points: 30, duration: 60 }

@@ -51,7 +51,12 @@ const SOFTWARE: Software[] = ['postgres', 'redis', 'rabbitmq']
  * with `stop()`, and also when this process dies in any other way.
  */
 export async function provideServices(options: ProvideOptions): Promise<Services> {
-  const { env, log, signal, dataDir = join(PROJECT, '.data') } = options
+  const { env, signal, dataDir = join(PROJECT, '.data') } = options
+  let failed = false
+  // Once one service has failed, what its neighbours say while they are being ended only misleads.
+  const log = (line: string): void => {
+    if (!failed) options.log(line)
+  }
   signal?.throwIfAborted()
   const given = givenUrls(env)
   const missing = VARIABLES.filter((variable) => given[variable] === undefined)
@@ -65,11 +70,12 @@ export async function provideServices(options: ProvideOptions): Promise<Services
     instance = openInstance(home)
     const { keeper } = instance
     signal?.addEventListener('abort', () => void keeper.stop(), { once: true })
-    const { origin, urls } = await startMissing(instance, home, missing, options)
+    const { origin, urls } = await startMissing(instance, home, missing, { env, log })
     signal?.throwIfAborted()
     keeper.release()
     return assemble(given, urls, origin, () => keeper.stop())
   } catch (error) {
+    failed = true
     await instance?.keeper.stop()
     signal?.throwIfAborted()
     if (error instanceof ServicesUnavailable) throw error
@@ -91,7 +97,7 @@ async function startMissing(
   instance: Instance,
   home: Home,
   missing: (keyof ServiceUrls)[],
-  { env, log }: ProvideOptions,
+  { env, log }: Pick<ProvideOptions, 'env' | 'log'>,
 ): Promise<{ origin: ServiceOrigin; urls: Partial<ServiceUrls> }> {
   const order = { instance, home, env, log, names: missing.map((variable) => SERVICES[variable]) }
   const byVariable = (urls: Map<ServiceName, string>): Partial<ServiceUrls> =>

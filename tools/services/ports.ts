@@ -1,4 +1,4 @@
-import { connect, createServer, type AddressInfo, type Socket } from 'node:net'
+import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { ServiceDied, tail } from './errors.ts'
 import type { KeptProcess } from './keeper.ts'
@@ -8,31 +8,47 @@ export const LOOPBACK = '127.0.0.1'
 const ATTEMPTS = 3
 const PROBE_EVERY_MS = 40
 const PROBE_TIMEOUT_MS = 2000
-const PORT_TAKEN = /address (is )?already in use|eaddrinuse|epmd running|distribution port/i
+const PORT_TAKEN = /address already in use|eaddrinuse/i
 
 /** Free loopback ports, all different. Another process may take one before its owner binds: see withPorts. */
 export async function freePorts(count: number): Promise<number[]> {
-  const servers = await Promise.all(
-    Array.from({ length: count }, async () => {
-      const server = createServer()
-      await new Promise<void>((resolve, reject) => server.once('error', reject).listen(0, LOOPBACK, resolve))
-      return server
-    }),
-  )
+  const servers = await Promise.all(Array.from({ length: count }, () => listen(0)))
   const ports = servers.map((server) => (server.address() as AddressInfo).port)
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))))
+  await Promise.all(servers.map(close))
   return ports
 }
 
 /** Runs an attempt on free ports, and again on others when it died because somebody was faster. */
 export async function withPorts<T>(count: number, attempt: (ports: number[]) => Promise<T>): Promise<T> {
   for (let left = ATTEMPTS - 1; ; left--) {
+    const ports = await freePorts(count)
     try {
-      return await attempt(await freePorts(count))
+      return await attempt(ports)
     } catch (error) {
-      if (left === 0 || !(error instanceof ServiceDied) || !PORT_TAKEN.test(error.message)) throw error
+      if (left === 0 || !(error instanceof ServiceDied)) throw error
+      // Not every program says so, and who took the port may have left it.
+      if (!PORT_TAKEN.test(error.message) && !(await taken(ports))) throw error
     }
   }
+}
+
+async function taken(ports: number[]): Promise<boolean> {
+  try {
+    for (const port of ports) await close(await listen(port))
+    return false
+  } catch {
+    return true
+  }
+}
+
+async function listen(port: number): Promise<Server> {
+  const server = createServer()
+  await new Promise<void>((resolve, reject) => server.once('error', reject).listen(port, LOOPBACK, resolve))
+  return server
+}
+
+async function close(server: Server): Promise<void> {
+  await new Promise((resolve) => server.close(resolve))
 }
 
 /** Waits until the probe says yes; rejects with the end of the log when the process dies or the time is up. */

@@ -51,9 +51,17 @@ function startEpmd(instance: Instance, binaries: Binaries, folder: string): Prom
       log,
       last: true,
     })
-    const probe = (): Promise<boolean> => converse(port, () => true)
+    const probe = (): Promise<boolean> => answersNames(port)
     await untilReady({ name: 'epmd', child, log, timeoutMs: EPMD_READY_MS, probe })
     return port
+  })
+}
+
+/** True when an epmd answers its names request with its own port number: another program on the port does not. */
+function answersNames(port: number): Promise<boolean> {
+  return converse(port, (socket, received) => {
+    if (received.length === 0) socket.write(Buffer.from([0, 1, 0x6e]))
+    return received.length >= 4 && received.readUInt32BE(0) === port
   })
 }
 

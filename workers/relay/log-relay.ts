@@ -44,7 +44,10 @@ export function logRelay(deps: LogRelayDependencies): Loop {
 async function relayEvent(deps: LogRelayDependencies, eventId: string): Promise<void> {
   const entries = await agedEntries(deps.redis, eventId, AGED_MS, MAX_ENTRIES)
   if (entries.length === 0) return
-  const rows = await findReservations(deps.knex, entries.map((entry) => entry.rid))
+  const rows = await findReservations(
+    deps.knex,
+    entries.map((entry) => entry.rid),
+  )
   const received = new Set(rows.map((row) => row.rid))
   // Voids come back by the outbox. An undecided row is in PostgreSQL's hands, and the sweep looks after it.
   for (const row of rows) {
@@ -57,7 +60,10 @@ async function relayEvent(deps: LogRelayDependencies, eventId: string): Promise<
   const confirmed = await publishAll(deps, eventId, unsent)
   if (confirmed.length > 0) await deps.scripts.markQueued({ eventId, rids: confirmed })
   if (unsent.length > 0)
-    deps.log.info({ eventId, unsent: unsent.length, confirmed: confirmed.length }, 'reservations published again')
+    deps.log.info(
+      { eventId, unsent: unsent.length, confirmed: confirmed.length },
+      'reservations published again',
+    )
 }
 
 async function publishAll(

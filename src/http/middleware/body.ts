@@ -12,7 +12,8 @@ const LIMIT = '16kb'
 export function jsonBody() {
   const parse = bodyParser({ enableTypes: ['json'], jsonLimit: LIMIT, jsonStrict: true })
   return async (ctx: Context, next: Next): Promise<void> => {
-    const hasBody = ctx.request.length !== 0 && (ctx.request.length !== undefined || ctx.get('transfer-encoding') !== '')
+    const hasBody =
+      ctx.request.length !== 0 && (ctx.request.length !== undefined || ctx.get('transfer-encoding') !== '')
     if (hasBody && !isUtf8Json(ctx)) throw new ApiError('UNSUPPORTED_MEDIA_TYPE')
     await parse(ctx as never, next)
   }

@@ -14,7 +14,10 @@ export function errors(log: Logger) {
     } catch (error) {
       const known = toApiError(error)
       if (known === undefined || known.entry === 'NOT_READY')
-        log.error({ err: error, request_id: ctx.state.requestId, method: ctx.method, path: ctx.path }, 'request failed')
+        log.error(
+          { err: error, request_id: ctx.state.requestId, method: ctx.method, path: ctx.path },
+          'request failed',
+        )
       answerError(ctx, known ?? new ApiError('INTERNAL'))
     }
   }

@@ -15,7 +15,9 @@ export function healthRoutes(router: Router, readiness: Readiness): void {
   router.get('/readyz', async (ctx: Context) => {
     const names = Object.keys(readiness.checks)
     const results = await Promise.allSettled(Object.values(readiness.checks).map((check) => check()))
-    const checks = Object.fromEntries(names.map((name, i) => [name, results[i]?.status === 'fulfilled' ? 'ok' : 'down']))
+    const checks = Object.fromEntries(
+      names.map((name, i) => [name, results[i]?.status === 'fulfilled' ? 'ok' : 'down']),
+    )
     const ready = readiness.accepting() && results.every((r) => r.status === 'fulfilled')
     answer(ctx, { status: ready ? 'ready' : 'not_ready', checks }, ready ? 200 : 503)
   })

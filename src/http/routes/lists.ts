@@ -1,6 +1,9 @@
 import { z } from 'zod'
 
-const PAGE = { page: z.coerce.number().int().min(1).max(10_000).default(1), page_size: z.coerce.number().int().min(1).max(100).default(20) }
+const PAGE = {
+  page: z.coerce.number().int().min(1).max(10_000).default(1),
+  page_size: z.coerce.number().int().min(1).max(100).default(20),
+}
 
 /** Query of a list without sorting. */
 export const pageQuery = z.strictObject(PAGE)

@@ -27,7 +27,9 @@ export function orderRoutes(
     user: Middleware
   },
 ): void {
-  const paymentBody = deps.outcomeByRequest ? z.strictObject({ outcome }) : z.strictObject({}).transform(() => ({ outcome: 'success' as const }))
+  const paymentBody = deps.outcomeByRequest
+    ? z.strictObject({ outcome })
+    : z.strictObject({}).transform(() => ({ outcome: 'success' as const }))
 
   router.get('/orders/:id', deps.user, async (ctx: Context) => {
     const order = await findOrder(deps.knex, validate(orderParams, ctx.params).id, claimsOf(ctx).sub)
@@ -44,7 +46,8 @@ export function orderRoutes(
       provider: deps.provider.name,
     })
     if (start.kind === 'not_found') throw new ApiError('NOT_FOUND')
-    if (start.kind === 'not_pending') throw new ApiError('ORDER_NOT_PENDING', { data: { status: start.status } })
+    if (start.kind === 'not_pending')
+      throw new ApiError('ORDER_NOT_PENDING', { data: { status: start.status } })
     deps.provider.charge({ ...start.payment, outcome: body.outcome })
     ctx.set('Location', `/api/v1/orders/${orderId}`)
     answer(ctx, { payment_id: start.payment.paymentId, status: 'pending' }, 202)

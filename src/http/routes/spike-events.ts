@@ -43,7 +43,14 @@ export function spikeEventRoutes(
     const query = validate(pageQuery, ctx.query)
     const { items, total } = await listEvents(knex, { page: query.page, pageSize: query.page_size })
     const remaining = await Promise.all(items.map((event) => remainingOf(deps.redis, event.id)))
-    answer(ctx, pageOf(query, total, items.map((event, i) => presentEvent(event, remaining[i]))))
+    answer(
+      ctx,
+      pageOf(
+        query,
+        total,
+        items.map((event, i) => presentEvent(event, remaining[i])),
+      ),
+    )
   })
 
   router.get('/spike-events/:id', async (ctx: Context) => {

@@ -61,7 +61,10 @@ export class JobProducer<Step extends string, Payload> {
       items.map(({ payload, delayMs }) => ({
         name: this.#definition.step,
         data: this.#definition.schema.parse(payload),
-        opts: { ...this.#options(payload), ...(delayMs === undefined ? {} : { delay: Math.max(0, delayMs) }) },
+        opts: {
+          ...this.#options(payload),
+          ...(delayMs === undefined ? {} : { delay: Math.max(0, delayMs) }),
+        },
       })),
     )
   }

@@ -68,7 +68,9 @@ export function startStepWorker<Step extends string, Payload>(
         error: error.message,
         attempts,
       })
-      .catch((cause: unknown) => log.error({ step: definition.step, jobId: job.id, err: cause }, 'dead letter not kept'))
+      .catch((cause: unknown) =>
+        log.error({ step: definition.step, jobId: job.id, err: cause }, 'dead letter not kept'),
+      )
   })
   return worker
 }

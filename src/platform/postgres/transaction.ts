@@ -16,7 +16,10 @@ const TRANSIENT_CODES = new Set(['ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'ETIMEDO
 /** True when the failure lies with the server or the connection, not with the data. */
 export function isTransient(error: unknown): boolean {
   const { code, name, message } = error as { code?: string; name?: string; message?: string }
-  if (code !== undefined && (TRANSIENT_STATES.has(code) || code.startsWith('08') || TRANSIENT_CODES.has(code)))
+  if (
+    code !== undefined &&
+    (TRANSIENT_STATES.has(code) || code.startsWith('08') || TRANSIENT_CODES.has(code))
+  )
     return true
   return name === 'KnexTimeoutError' || /^Connection (terminated|ended)/.test(message ?? '')
 }

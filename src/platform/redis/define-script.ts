@@ -70,7 +70,9 @@ function registerScript(
   if (header.keys === 0) throw new Error(`${file}: the header declares no KEYS`)
   const command = `lua_${file.replace(/\.lua$/, '').replaceAll('-', '_')}`
   redis.defineCommand(command, { lua, numberOfKeys: header.keys })
-  const run = (redis as unknown as Record<string, (...args: (string | number)[]) => Promise<unknown>>)[command]
+  const run = (redis as unknown as Record<string, (...args: (string | number)[]) => Promise<unknown>>)[
+    command
+  ]
   if (run === undefined) throw new Error(`${file}: the client did not take the command`)
   return async (input) => {
     const keys = definition.keys(input)

@@ -1,0 +1,130 @@
+/** The surroundings of one test file: real stores and a real broker, with names that nobody else uses. */
+import { randomBytes } from 'node:crypto'
+import { connect } from 'amqplib'
+import type { Redis } from 'ioredis'
+import type { Knex } from 'knex'
+import { after } from 'mocha'
+import { compose as composeDashboard } from '../../dashboard/compose.ts'
+import { compose as composeApi } from '../../src/compose.ts'
+import { MESSAGES, topologyOf, type Topology } from '../../src/contracts/messages/topology.ts'
+import { loadConfig, type Config } from '../../src/platform/config.ts'
+import type { Running } from '../../src/platform/lifecycle.ts'
+import { createLogger, type Logger } from '../../src/platform/logger.ts'
+import { createPostgres } from '../../src/platform/postgres/client.ts'
+import { createQueueRedis, createRedis } from '../../src/platform/redis/client.ts'
+import { loadScripts, type Scripts } from '../../src/platform/redis/define-script.ts'
+import { spikeScripts } from '../../src/reserve/scripts.ts'
+import { freePort } from '../../tools/lib/set-up.ts'
+import { compose as composeWorkers } from '../../workers/compose.ts'
+import { createTestDatabase, dropTemplate } from './database.ts'
+
+export interface World {
+  /** The environment that `config` was read from; processes started by a test get it. */
+  env: NodeJS.ProcessEnv
+  config: Config
+  log: Logger
+  knex: Knex
+  /** The stock Redis. */
+  redis: Redis
+  queueRedis: Redis
+  scripts: Scripts<typeof spikeScripts>
+  topology: Topology
+  /** `http://host:port` of the API and of the dashboard, when they run. */
+  apiUrl: string
+  dashboardUrl: string
+  /** Starts one of the product's processes inside the test's process; it is stopped with the world. */
+  start(role: 'api' | 'workers' | 'dashboard'): Promise<Running>
+  /** Stops what was started and removes every trace from stores and broker. */
+  close(): Promise<void>
+}
+
+const COMPOSE = { api: composeApi, workers: composeWorkers, dashboard: composeDashboard }
+
+/** URLs of the servers that tests run on; `npm test` provides them. */
+export function serverUrls(): {
+  DATABASE_URL: string
+  REDIS_URL: string
+  QUEUE_REDIS_URL: string
+  AMQP_URL: string
+} {
+  const { DATABASE_URL, REDIS_URL, QUEUE_REDIS_URL = REDIS_URL, AMQP_URL } = process.env
+  if (!DATABASE_URL || !REDIS_URL || !QUEUE_REDIS_URL || !AMQP_URL)
+    throw new Error(
+      'tests need DATABASE_URL, REDIS_URL and AMQP_URL: run them with `npm test`, which provides all',
+    )
+  return { DATABASE_URL, REDIS_URL, QUEUE_REDIS_URL, AMQP_URL }
+}
+
+/** @param overrides settings of the environment that differ from the usual ones of a test */
+export async function createWorld(overrides: NodeJS.ProcessEnv = {}): Promise<World> {
+  const servers = serverUrls()
+  const database = await createTestDatabase(servers.DATABASE_URL)
+  const env: NodeJS.ProcessEnv = {
+    ...servers,
+    DATABASE_URL: database.url,
+    NAMESPACE: `test-${randomBytes(6).toString('hex')}`,
+    PORT: String(await freePort()),
+    DASHBOARD_PORT: String(await freePort()),
+    JWT_SECRET: randomBytes(32).toString('hex'),
+    PAYMENT_SECRET: randomBytes(32).toString('hex'),
+    LOG_LEVEL: 'silent',
+    ...overrides,
+  }
+  const config = loadConfig(env)
+  const log = createLogger('test', config.logLevel)
+  const knex = createPostgres({ url: config.databaseUrl, applicationName: 'spike-test', poolMax: 10 }, log)
+  const redis = createRedis(config.redisUrl, 'spike-test', log)
+  const queueRedis = createQueueRedis(config.queueRedisUrl, 'spike-test', log)
+  const running: Running[] = []
+  return {
+    env: { PATH: process.env.PATH, NODE_V8_COVERAGE: process.env.NODE_V8_COVERAGE, ...env },
+    config,
+    log,
+    knex,
+    redis,
+    queueRedis,
+    scripts: loadScripts(redis, spikeScripts),
+    topology: topologyOf(config.namespace),
+    apiUrl: `http://127.0.0.1:${config.port}`,
+    dashboardUrl: `http://127.0.0.1:${config.dashboardPort}`,
+    async start(role) {
+      const process = await COMPOSE[role](config, log)
+      running.push(process)
+      await process.start()
+      return process
+    },
+    async close() {
+      for (const process of running.toReversed()) await process.stop()
+      await removeTraces(knex, redis, queueRedis, config)
+      await knex.destroy()
+      redis.disconnect()
+      queueRedis.disconnect()
+      await database.drop()
+    },
+  }
+}
+
+async function removeTraces(knex: Knex, redis: Redis, queueRedis: Redis, config: Config): Promise<void> {
+  const events: { id: string }[] = await knex('spike_events').select('id')
+  for (const { id } of events) await unlinkMatching(redis, `{spike:${id}}:*`)
+  await unlinkMatching(redis, `${config.namespace}:*`)
+  await unlinkMatching(queueRedis, `{${config.namespace}}:*`)
+  const connection = await connect(config.amqpUrl)
+  const channel = await connection.createChannel()
+  const topology = topologyOf(config.namespace)
+  for (const message of MESSAGES) await channel.deleteQueue(topology.queueOf(message))
+  await channel.deleteQueue(topology.deadQueue)
+  await channel.deleteExchange(topology.exchange)
+  await channel.deleteExchange(topology.deadExchange)
+  await connection.close()
+}
+
+async function unlinkMatching(redis: Redis, pattern: string): Promise<void> {
+  const glob = pattern.replaceAll('[', '\\[')
+  for await (const keys of redis.scanStream({ match: glob, count: 1_000 })) {
+    if ((keys as string[]).length > 0) await redis.unlink(...(keys as string[]))
+  }
+}
+
+// Runs once, after the last file.
+after(() => dropTemplate(serverUrls().DATABASE_URL))

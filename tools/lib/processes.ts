@@ -1,0 +1,92 @@
+/** Starting and stopping the processes of the product, the way a supervisor does. */
+import { spawn, type ChildProcess } from 'node:child_process'
+import { createWriteStream, mkdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url))
+const ROLES = ['api', 'workers', 'dashboard'] as const
+export type ProcessRole = (typeof ROLES)[number]
+
+const ENTRY: Record<ProcessRole, string> = {
+  api: 'dist/src/main.js',
+  workers: 'dist/workers/main.js',
+  dashboard: 'dist/dashboard/main.js',
+}
+
+export interface StartedProcess {
+  role: ProcessRole
+  pid: number
+  /** Exit code, or 128 when a signal ended it. */
+  exited: Promise<number>
+  /** Everything written to standard error so far; start failures are one line there. */
+  stderr: () => string
+  /** Sends SIGTERM and waits for the exit code. */
+  stop: () => Promise<number>
+}
+
+/**
+ * Starts a process from the build and waits until it says that it is ready. It runs in a group of its own, so a
+ * Ctrl-C in the terminal reaches it only through `stop`, in order; it ends by itself when this process dies.
+ * @param logDir where its log goes, as `<role>.log`
+ * @throws with its one-line complaint when it ends before it is ready
+ */
+export async function startProcess(
+  role: ProcessRole,
+  env: NodeJS.ProcessEnv,
+  logDir: string,
+): Promise<StartedProcess> {
+  mkdirSync(logDir, { recursive: true })
+  const log = createWriteStream(join(logDir, `${role}.log`), { flags: 'a' })
+  const child = spawn(process.execPath, ['--enable-source-maps', join(ROOT, ENTRY[role])], {
+    cwd: ROOT,
+    env,
+    detached: true,
+    stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+  })
+  let stderr = ''
+  child.stdout?.pipe(log, { end: false })
+  child.stderr?.on('data', (chunk: Buffer) => {
+    stderr += chunk.toString()
+    log.write(chunk)
+  })
+  const exited = new Promise<number>((resolve) => child.once('exit', (code) => resolve(code ?? 128)))
+  await Promise.race([ready(child), exited.then((code) => refuse(role, code, stderr))])
+  return {
+    role,
+    pid: child.pid ?? 0,
+    exited,
+    stderr: () => stderr,
+    stop: () => {
+      child.kill('SIGTERM')
+      return exited
+    },
+  }
+}
+
+/** Starts all processes of the product at the same time; `cleanup` stops each of them. */
+export function startProcesses(
+  env: NodeJS.ProcessEnv,
+  logDir: string,
+  cleanup: { add(step: () => unknown): void },
+): Promise<StartedProcess[]> {
+  return Promise.all(
+    ROLES.map(async (role) => {
+      const started = await startProcess(role, env, logDir)
+      cleanup.add(() => started.stop())
+      return started
+    }),
+  )
+}
+
+function ready(child: ChildProcess): Promise<void> {
+  return new Promise((resolve) =>
+    child.on('message', (message) => {
+      if (message === 'ready') resolve()
+    }),
+  )
+}
+
+function refuse(role: string, code: number, stderr: string): never {
+  throw new Error(stderr.trim() || `${role} ended with exit code ${code} before it was ready`)
+}

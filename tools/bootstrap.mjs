@@ -123,11 +123,14 @@ async function install() {
   const began = Date.now()
   let result = await npm('ci')
   // A lock file made where a registry hides packages of foreign platforms lacks those, and `npm ci` refuses it.
-  if (result.code !== 0 && lacksOptionalOnly(result.output)) result = await npm('install', '--no-save')
+  const again = result.code !== 0 && result.told === undefined && lacksOptionalOnly(result.output)
+  if (again) result = await npm('install', '--no-save')
   const { code, output, told } = result
   if (told !== undefined) process.exit(128 + SIGNALS[told])
-  if (code !== 0)
-    fail(`${output.split('\n').slice(0, SHOWN_LINES).join('\n')}\ninstalling packages failed (npm: ${code})`)
+  if (code !== 0) {
+    const shown = output.split('\n').slice(0, SHOWN_LINES).join('\n')
+    fail(`${shown}\ninstalling packages failed (npm: ${code})`)
+  }
   writeFileSync(stampFile, stamp())
   process.stderr.write(`packages installed in ${((Date.now() - began) / 1000).toFixed(0)} s\n`)
 }

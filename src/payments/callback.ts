@@ -25,49 +25,48 @@ export type CallbackResult =
 /**
  * Applies a callback once by (provider, txn_id). Pay against close is decided by one conditional update of the
  * order's row; captured money that finds no pending order opens a refund, so it is never dropped.
- * Lock order: order, payment.
+ *
+ * One statement, each part fed by the one before: payment, order (locked first, as everywhere), event (new or
+ * not), then what follows from a new event. The update of the order sees the row as the lock left it.
  */
-export function applyCallback(knex: Knex, provider: string, callback: Callback): Promise<CallbackResult> {
-  return retryingTransaction(knex, async (trx): Promise<CallbackResult> => {
-    const payment = await trx('payments')
-      .where({ id: callback.payment_id, provider })
-      .first('id', 'order_id', 'amount', 'currency')
-    if (payment === undefined) return { kind: 'unknown_payment' }
-    const order = await trx('orders').where({ id: payment.order_id }).forUpdate().first('id', 'status')
-    if (payment.amount !== callback.amount || payment.currency !== callback.currency)
-      return { kind: 'amount_differs' }
-    const isNew = await trx('payment_events')
-      .insert({ provider, ...callback })
-      .onConflict()
-      .ignore()
-      .returning('txn_id')
-    if (isNew.length === 0) return { kind: 'seen_before' }
-    await trx('payments')
-      .where({ id: payment.id })
-      .update({ status: callback.kind, updated_at: trx.fn.now() })
-    return callback.kind === 'failed' ? { kind: 'failed' } : capture(trx, provider, callback, order)
-  })
+export async function applyCallback(knex: Knex, provider: string, callback: Callback): Promise<CallbackResult> {
+  const { rows } = await retryingTransaction(knex, (trx) =>
+    trx.raw(APPLY_SQL, { provider, ...callback, refundId: uuidv7() }),
+  )
+  const [seen] = rows
+  if (seen === undefined) return { kind: 'unknown_payment' }
+  if (!seen.amount_agrees) return { kind: 'amount_differs' }
+  if (!seen.is_new) return { kind: 'seen_before' }
+  if (callback.kind === 'failed') return { kind: 'failed' }
+  if (!seen.is_paid) return { kind: 'refund_opened' }
+  return { kind: 'paid', eventId: seen.event_id, reservationId: seen.reservation_id }
 }
 
-async function capture(
-  trx: Knex.Transaction,
-  provider: string,
-  callback: Callback,
-  order: { id: string; status: string },
-): Promise<CallbackResult> {
-  const [paid] = await trx('orders')
-    .where({ id: order.id, status: 'pending', amount: callback.amount })
-    .update({ status: 'paid', paid_at: trx.fn.now() })
-    .returning(['event_id', 'reservation_id'])
-  if (paid !== undefined) return { kind: 'paid', eventId: paid.event_id, reservationId: paid.reservation_id }
-  await trx('refunds').insert({
-    id: uuidv7(),
-    provider,
-    txn_id: callback.txn_id,
-    order_id: order.id,
-    amount: callback.amount,
-    currency: callback.currency,
-    reason: order.status === 'closed' ? 'order_closed' : 'already_paid',
-  })
-  return { kind: 'refund_opened' }
-}
+const APPLY_SQL = `
+  WITH payment AS (
+    SELECT id, order_id, amount = :amount AND currency = :currency AS amount_agrees
+      FROM payments WHERE id = :payment_id AND provider = :provider
+  ), target AS (
+    SELECT o.id, o.status FROM orders o JOIN payment ON payment.order_id = o.id
+     WHERE payment.amount_agrees
+       FOR UPDATE OF o
+  ), event AS (
+    INSERT INTO payment_events (provider, txn_id, payment_id, kind, amount, currency)
+    SELECT :provider, :txn_id, :payment_id, :kind, :amount, :currency FROM target
+        ON CONFLICT DO NOTHING
+    RETURNING kind
+  ), updated AS (
+    UPDATE payments SET status = event.kind, updated_at = now() FROM event WHERE payments.id = :payment_id
+  ), paid AS (
+    UPDATE orders o SET status = 'paid', paid_at = now() FROM target, event
+     WHERE o.id = target.id AND o.status = 'pending' AND event.kind = 'captured'
+    RETURNING o.event_id, o.reservation_id
+  ), refund AS (
+    INSERT INTO refunds (id, provider, txn_id, order_id, amount, currency, reason)
+    SELECT :refundId, :provider, :txn_id, target.id, :amount, :currency,
+           CASE target.status WHEN 'closed' THEN 'order_closed' ELSE 'already_paid' END
+      FROM target, event WHERE event.kind = 'captured' AND NOT EXISTS (SELECT FROM paid)
+  )
+  SELECT payment.amount_agrees, event.kind IS NOT NULL AS is_new,
+         (SELECT count(*) FROM paid) > 0 AS is_paid, paid.event_id, paid.reservation_id
+    FROM payment LEFT JOIN event ON true LEFT JOIN paid ON true`

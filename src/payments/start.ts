@@ -9,39 +9,30 @@ export type PaymentStart =
 
 /**
  * Opens a payment of a buyer's own pending order, or finds the one that is open already: a second click pays
- * once. The order's row is share-locked, so it can't be closed in between.
+ * once. One statement, because many buyers pay at the same time; it share-locks the order's row, so the order
+ * can't be closed in between.
  */
-export function startPayment(
+export async function startPayment(
   knex: Knex,
   input: { orderId: string; userId: string; provider: string },
 ): Promise<PaymentStart> {
-  return knex.transaction(async (trx): Promise<PaymentStart> => {
-    const order = await trx('orders')
-      .where({ id: input.orderId, user_id: input.userId })
-      .forShare()
-      .first('status', 'amount', 'currency', trx.raw('expires_at <= now() AS overdue'))
-    if (order === undefined) return { kind: 'not_found' }
-    if (order.status !== 'pending') return { kind: 'not_pending', status: order.status }
-    if (order.overdue) return { kind: 'not_pending', status: 'closed' }
-    await trx('payments')
-      .insert({
-        id: uuidv7(),
-        order_id: input.orderId,
-        provider: input.provider,
-        amount: order.amount,
-        currency: order.currency,
-      })
-      .onConflict(trx.raw(`(order_id) WHERE status = 'pending'`))
-      .ignore()
-    const payment = await trx('payments').where({ order_id: input.orderId, status: 'pending' }).first('id')
-    return {
-      kind: 'started',
-      payment: {
-        paymentId: payment.id,
-        orderId: input.orderId,
-        amount: order.amount,
-        currency: order.currency,
-      },
-    }
-  })
+  const { rows } = await knex.raw(
+    `WITH target AS (
+       SELECT id, amount, currency, CASE WHEN status = 'pending' AND expires_at <= now() THEN 'closed' ELSE status END AS status
+         FROM orders WHERE id = :orderId AND user_id = :userId
+          FOR SHARE
+     ), opened AS (
+       INSERT INTO payments (id, order_id, provider, amount, currency)
+       SELECT :paymentId, id, :provider, amount, currency FROM target WHERE status = 'pending'
+           ON CONFLICT (order_id) WHERE status = 'pending' DO UPDATE SET updated_at = now()
+       RETURNING id
+     )
+     SELECT target.*, opened.id AS payment_id FROM target LEFT JOIN opened ON true`,
+    { ...input, paymentId: uuidv7() },
+  )
+  const [order] = rows
+  if (order === undefined) return { kind: 'not_found' }
+  if (order.payment_id === null) return { kind: 'not_pending', status: order.status }
+  const { payment_id: paymentId, id: orderId, amount, currency } = order
+  return { kind: 'started', payment: { paymentId, orderId, amount, currency } }
 }

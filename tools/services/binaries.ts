@@ -10,6 +10,9 @@ export interface Binaries {
   env: NodeJS.ProcessEnv
 }
 
+/** The locale that every machine has: only Linux has one that knows UTF-8. */
+export const LOCALE = process.platform === 'linux' ? 'C.UTF-8' : 'C'
+
 const SYSTEM_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
 
 /** Finds a program on the PATH. */
@@ -21,7 +24,7 @@ export function onPath(name: string, path: string | undefined): string | undefin
 /** Finds software that is installed on this machine. */
 export function findInstalled(software: Software, path: string | undefined): Binaries | undefined {
   // Only what a service needs: variables of the user's (PGDATA, RABBITMQ_NODENAME...) would bend it.
-  const env = { PATH: [path, SYSTEM_PATH].filter(Boolean).join(delimiter), LANG: 'C.UTF-8' }
+  const env = { PATH: [path, SYSTEM_PATH].filter(Boolean).join(delimiter), LANG: LOCALE }
   if (software === 'redis') return named(['redis-server', 'valkey-server'], path, env)
   if (software === 'postgres') return postgresIn(postgresFolders('/', path), env)
   // The launcher in /usr/sbin switches users: the script behind it is wanted.
@@ -40,7 +43,7 @@ export function findUnpacked(software: Software, root: string): Binaries | undef
   const erlang = join(root, 'usr/lib/erlang/bin')
   const env = {
     PATH: [erlang, bin, SYSTEM_PATH].join(delimiter),
-    LANG: 'C.UTF-8',
+    LANG: LOCALE,
     LD_LIBRARY_PATH: libraryFolders(root).join(delimiter),
   }
   if (software === 'redis') return named(['redis-server'], bin, env)

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 
 const TAIL_LINES = 12
+const TAIL_WIDTH = 240
 
 /** Thrown when the services can't be had: its message is meant for people and names the ways out. */
 export class ServicesUnavailable extends Error {
@@ -21,7 +22,9 @@ export function tail(file: string): string {
     // It died before it wrote anything.
   }
   const lines = text.trim().split('\n').slice(-TAIL_LINES)
-  return lines.join('') === '' ? '    (its log is empty)' : lines.map((line) => `    ${line}`).join('\n')
+  return lines.join('') === ''
+    ? '    (its log is empty)'
+    : lines.map((line) => `    ${line.slice(0, TAIL_WIDTH)}`).join('\n')
 }
 
 /** The one error for people: why nothing worked, and the three ways out. */

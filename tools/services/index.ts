@@ -29,7 +29,7 @@ export interface Services {
 export interface ProvideOptions {
   env: NodeJS.ProcessEnv
   log: (line: string) => void
-  /** Gives up a start that is under way. */
+  /** Gives up a start that is under way; services that are up are ended by `stop()` only. */
   signal?: AbortSignal
   /** Where instances and fetched packages are kept; by default the project's ignored data folder. */
   dataDir?: string
@@ -69,8 +69,11 @@ export async function provideServices(options: ProvideOptions): Promise<Services
     removeStale(home)
     instance = openInstance(home)
     const { keeper } = instance
-    signal?.addEventListener('abort', () => void keeper.stop(), { once: true })
-    const { origin, urls } = await startMissing(instance, home, missing, { env, log })
+    const giveUp = (): void => void keeper.stop()
+    signal?.addEventListener('abort', giveUp)
+    const { origin, urls } = await startMissing(instance, home, missing, { env, log }).finally(() =>
+      signal?.removeEventListener('abort', giveUp),
+    )
     signal?.throwIfAborted()
     keeper.release()
     return assemble(given, urls, origin, () => keeper.stop())

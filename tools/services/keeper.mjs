@@ -56,6 +56,14 @@ function start(order) {
   if (child.pid !== undefined) tell({ id, pid: child.pid })
 }
 
+function tryToStart(order) {
+  try {
+    start(order)
+  } catch (error) {
+    tell({ id: order.id, error: error.message })
+  }
+}
+
 /** Asks, waits for as long as that child is given, and kills. */
 async function endOne({ child, gone, stopSignal, graceMs }) {
   if (child.pid === undefined) return
@@ -81,7 +89,7 @@ function receive(line) {
   if (order.op === 'stop') void stop()
   else if (stopping) tell({ id: order.id, error: 'the services are being stopped' })
   else if (order.op === 'teardown') teardowns.push(order)
-  else start(order)
+  else tryToStart(order)
 }
 
 for (const name of ['SIGINT', 'SIGHUP']) process.on(name, () => {})

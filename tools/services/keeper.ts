@@ -51,6 +51,9 @@ interface Report extends Partial<Exit> {
   pid?: number
 }
 
+type Pids = Map<number, number>
+type Waiting = Map<number, (exit: Exit) => void>
+
 /** Starts the keeper of one instance folder, which it removes at the end. */
 export function startKeeper(folder: string): Keeper {
   const script = fileURLToPath(new URL('./keeper.mjs', import.meta.url))
@@ -60,8 +63,8 @@ export function startKeeper(folder: string): Keeper {
     env: { PATH: process.env['PATH'] },
     stdio: ['pipe', 'pipe', 'ignore'],
   })
-  const pids = new Map<number, number>()
-  const waiting = new Map<number, (exit: Exit) => void>()
+  const pids: Pids = new Map()
+  const waiting: Waiting = new Map()
   let nextId = 1
   const gone = new Promise<void>((resolve) =>
     keeper.once('close', () => resolve()).once('error', () => resolve()),
@@ -69,15 +72,7 @@ export function startKeeper(folder: string): Keeper {
   void gone.then(() => cleanUpAfter(keeper, folder, pids, waiting))
 
   createInterface({ input: keeper.stdout }).on('line', (line) => {
-    const report = JSON.parse(line) as Report
-    if (report.pid !== undefined) {
-      pids.set(report.id, report.pid)
-      return
-    }
-    pids.delete(report.id)
-    const { code = null, signal = null, error } = report
-    waiting.get(report.id)?.({ code, signal, ...(error === undefined ? {} : { error }) })
-    waiting.delete(report.id)
+    note(JSON.parse(line) as Report, pids, waiting)
   })
   keeper.stdin.on('error', () => {})
   const send = (order: object): void => void keeper.stdin.write(JSON.stringify(order) + '\n')
@@ -102,13 +97,19 @@ export function startKeeper(folder: string): Keeper {
   }
 }
 
+function note(report: Report, pids: Pids, waiting: Waiting): void {
+  if (report.pid !== undefined) {
+    pids.set(report.id, report.pid)
+    return
+  }
+  pids.delete(report.id)
+  const { code = null, signal = null, error } = report
+  waiting.get(report.id)?.({ code, signal, ...(error === undefined ? {} : { error }) })
+  waiting.delete(report.id)
+}
+
 /** The keeper ended: nobody will report any more, and had it been killed, its children would be left behind. */
-function cleanUpAfter(
-  keeper: ChildProcess,
-  folder: string,
-  pids: Map<number, number>,
-  waiting: Map<number, (exit: Exit) => void>,
-): void {
+function cleanUpAfter(keeper: ChildProcess, folder: string, pids: Pids, waiting: Waiting): void {
   for (const resolve of waiting.values()) resolve({ code: null, signal: null, error: 'its keeper has ended' })
   waiting.clear()
   if (keeper.exitCode === 0) return

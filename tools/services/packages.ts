@@ -7,7 +7,7 @@ import type { Home } from './home.ts'
 import type { Instance } from './instance.ts'
 
 /** The package of each software, as Debian and Ubuntu call it. */
-export const PACKAGES: Record<Software, string> = {
+const PACKAGES: Record<Software, string> = {
   postgres: 'postgresql',
   redis: 'redis-server',
   rabbitmq: 'rabbitmq-server',

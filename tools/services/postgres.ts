@@ -1,6 +1,6 @@
 import { existsSync, readFileSync, rmSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import type { Binaries } from './binaries.ts'
+import { LOCALE, type Binaries } from './binaries.ts'
 import { ServiceDied, tail } from './errors.ts'
 import type { Instance } from './instance.ts'
 import { LOOPBACK, untilReady, withPorts } from './ports.ts'
@@ -60,10 +60,9 @@ export async function startPostgres(instance: Instance, binaries: Binaries): Pro
 }
 
 function initdbArgs(data: string, passwordFile: string): string[] {
-  const locale = process.platform === 'linux' ? 'C.UTF-8' : 'C'
   const identity = ['-U', ROLE, `--pwfile=${passwordFile}`, '--auth=scram-sha-256']
   // --no-sync spares the flush of a cluster that lives as long as one command.
-  return ['-D', data, ...identity, '-E', 'UTF8', `--locale=${locale}`, '--no-sync']
+  return ['-D', data, ...identity, '-E', 'UTF8', `--locale=${LOCALE}`, '--no-sync']
 }
 
 /** The server writes its port and its state into this file, so it can't be mistaken for another server. */

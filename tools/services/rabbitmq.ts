@@ -30,7 +30,7 @@ export async function startRabbitmq(instance: Instance, binaries: Binaries): Pro
       log,
       graceMs: GRACE_MS,
     })
-    const probe = (): Promise<boolean> => lets(port, password)
+    const probe = (): Promise<boolean> => acceptsUser(port, password)
     await untilReady({ name: 'rabbitmq', child, log, timeoutMs: READY_MS, probe })
     return `amqp://${USER}:${password}@${LOOPBACK}:${port}`
   })
@@ -93,7 +93,7 @@ function brokerEnv(folder: string, port: number, distPort: number, epmdPort: num
     RABBITMQ_CONFIG_FILE: join(folder, 'rabbitmq.conf'),
     RABBITMQ_ADVANCED_CONFIG_FILE: join(folder, 'advanced.config'),
     RABBITMQ_ENABLED_PLUGINS_FILE: join(folder, 'enabled_plugins'),
-    RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS: '+sbwt none -kernel inet_dist_use_interface {127,0,0,1}',
+    RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS: '-kernel inet_dist_use_interface {127,0,0,1}',
     ERL_INETRC: join(folder, 'inetrc'),
     ERL_EPMD_ADDRESS: LOOPBACK,
     ERL_EPMD_PORT: String(epmdPort),
@@ -103,7 +103,7 @@ function brokerEnv(folder: string, port: number, distPort: number, epmdPort: num
 const HEADER = Buffer.from('AMQP\0\0\x09\x01', 'latin1')
 
 /** True when the broker accepts our user: it answers the login with connection.tune (class 10, method 30). */
-function lets(port: number, password: string): Promise<boolean> {
+function acceptsUser(port: number, password: string): Promise<boolean> {
   let loggedIn = false
   return converse(port, (socket, received) => {
     if (received.length === 0) {

@@ -2,7 +2,7 @@ import type Router from '@koa/router'
 import type { Knex } from 'knex'
 import { z } from 'zod'
 import { id } from '../../contracts/values.ts'
-import { findOrder, presentOrder } from '../../orders/read.ts'
+import { findOrder } from '../../orders/read.ts'
 import { callbackSchema, type Callback, type CallbackResult } from '../../payments/callback.ts'
 import type { PaymentProvider } from '../../payments/provider.ts'
 import { isSigned, SIGNATURE_HEADER } from '../../payments/signature.ts'
@@ -34,7 +34,7 @@ export function orderRoutes(
   router.get('/orders/:id', deps.user, async (ctx: Context) => {
     const order = await findOrder(deps.knex, validate(orderParams, ctx.params).id, claimsOf(ctx).sub)
     if (order === undefined) throw new ApiError('NOT_FOUND')
-    answer(ctx, presentOrder(order))
+    answer(ctx, order)
   })
 
   router.post('/orders/:id/payments', deps.user, async (ctx: Context) => {

@@ -1,0 +1,130 @@
+import { createHmac, randomBytes, randomUUID } from 'node:crypto'
+import { expect } from 'chai'
+import { after, before, describe, it } from 'mocha'
+import { issueToken, tokenKey } from '../../../src/users/tokens.ts'
+import { createAccount, type Account } from '../../factories/accounts.ts'
+import { createSale } from '../../factories/sales.ts'
+import { createClient, expectRefusal, type Client } from '../../support/http.ts'
+import { atRest, stateOf } from '../../support/state.ts'
+import { createWorld, type World } from '../../support/world.ts'
+
+type Json = Record<string, unknown>
+
+const now = Math.floor(Date.now() / 1_000)
+const encode = (part: Json): string => Buffer.from(JSON.stringify(part)).toString('base64url')
+
+function forge(secret: string, payload: Json, header: Json = {}, hash = 'sha256'): string {
+  const head = `${encode({ alg: 'HS256', typ: 'JWT', ...header })}.${encode(payload)}`
+  return `${head}.${createHmac(hash, secret).update(head).digest('base64url')}`
+}
+
+describe('a purchase with a token that is not right', () => {
+  let world: World
+  let api: Client
+  let eventId: string
+  let account: Account
+  let good: Json
+  let secret: string
+
+  before(async () => {
+    world = await createWorld({ RATE_LIMIT: 'off' })
+    await world.start('workers')
+    await world.start('api')
+    api = createClient(`${world.apiUrl}/api/v1`)
+    account = await createAccount(world)
+    eventId = await createSale(world)
+    secret = world.config.jwtSecret
+    good = { role: 'user', sub: account.id, iss: 'flash-sale', aud: 'api', iat: now, exp: now + 3_600 }
+  })
+  after(() => world.close())
+
+  /** Sees that no door opens to these credentials. */
+  async function refused(headers: Record<string, string>, query = ''): Promise<void> {
+    await atRest(world, eventId)
+    const before = await stateOf(world, eventId)
+    for (const [method, path] of [
+      ['POST', `/spike-events/${eventId}/orders`],
+      ['GET', `/reservations/${randomUUID()}`],
+      ['GET', '/users/me'],
+      ['POST', `/spike-events/${eventId}/pause`],
+    ] as const)
+      expectRefusal(await api(method, `${path}${query}`, { headers }), 401, 'UNAUTHENTICATED')
+    expect(await stateOf(world, eventId)).to.deep.equal(before)
+  }
+
+  it('is accepted when this very test forges it right, so that the refusals below mean something', async () => {
+    const reply = await api('GET', '/users/me', { token: forge(secret, good) })
+    expect(reply.status, reply.text).to.equal(200)
+    expect(reply.body.data).to.include({ id: account.id })
+  })
+
+  it('is refused without a token, and with one that is no bearer token', async () => {
+    const token = account.token
+    await refused({})
+    await refused({}, `?access_token=${token}`)
+    for (const authorization of ['Bearer', 'Bearer ', token, `Basic ${token}`, 'Bearer a.b.c', 'Bearer ..'])
+      await refused({ authorization })
+    await refused({ cookie: `access_token=${token}; spike_dashboard=${token}` })
+  })
+
+  it('is refused when the token says that it needs no signature', async () => {
+    for (const alg of ['none', 'None', 'NONE', 'nOnE', '']) {
+      const head = `${encode({ alg, typ: 'JWT' })}.${encode(good)}`
+      await refused({ authorization: `Bearer ${head}.` })
+      await refused({ authorization: `Bearer ${head}.${forge(secret, good).split('.')[2]}` })
+    }
+  })
+
+  it('is refused with another algorithm, even under the right secret', async () => {
+    for (const [alg, hash] of [
+      ['HS512', 'sha512'],
+      ['HS384', 'sha384'],
+      ['RS256', 'sha256'],
+    ] as const)
+      await refused({ authorization: `Bearer ${forge(secret, good, { alg }, hash)}` })
+  })
+
+  it('is refused under another secret, and under the one that an attacker would guess', async () => {
+    for (const other of [randomBytes(32).toString('hex'), '', 'secret', secret.slice(1), `${secret} `])
+      await refused({ authorization: `Bearer ${forge(other, good)}` })
+  })
+
+  it('is refused when the payload was edited and the signature kept', async () => {
+    const [head, , signature] = forge(secret, good).split('.')
+    for (const change of [{ role: 'admin' }, { sub: randomUUID() }, { exp: now + 10 * 365 * 86_400 }])
+      await refused({ authorization: `Bearer ${head}.${encode({ ...good, ...change })}.${signature}` })
+    await refused({ authorization: `Bearer ${head}.${encode(good)}.` })
+  })
+
+  it('is refused when the token is over, not yet valid, or for ever', async () => {
+    const { exp: _, ...forever } = good
+    const times: Json[] = [
+      { ...good, exp: now - 1 },
+      { ...good, nbf: now + 3_600 },
+      { ...good, exp: String(now + 3_600) },
+      { ...good, exp: null },
+      forever,
+    ]
+    for (const payload of times) await refused({ authorization: `Bearer ${forge(secret, payload)}` })
+  })
+
+  it('is refused when the token was issued for something else or by somebody else', async () => {
+    const dashboard = issueToken(tokenKey(secret), { id: account.id, role: 'user' }, 'dashboard')
+    await refused({ authorization: `Bearer ${dashboard}` })
+    const { aud: _, ...anybody } = good
+    for (const payload of [anybody, { ...good, iss: 'somebody' }, { ...good, aud: ['web'] }])
+      await refused({ authorization: `Bearer ${forge(secret, payload)}` })
+  })
+
+  it('is refused when the claims are not of the shape that we issue', async () => {
+    const odd: Json[] = [
+      { sub: '1' },
+      { sub: `${account.id}:x` },
+      { sub: { $ne: null } },
+      { sub: [account.id] },
+      { role: 'root' },
+      { role: ['admin'] },
+    ]
+    for (const change of odd) await refused({ authorization: `Bearer ${forge(secret, { ...good, ...change })}` })
+  })
+})

@@ -1,0 +1,60 @@
+/** All that a purchase, a payment or a message may change, as one value that tests compare. */
+import type { World } from './world.ts'
+import { until } from './wait.ts'
+
+const TABLES = [
+  'users',
+  'spike_events',
+  'spike_event_adjustments',
+  'inventory',
+  'reservations',
+  'spike_orders',
+  'orders',
+  'order_items',
+  'outbox',
+  'payments',
+  'payment_events',
+  'refunds',
+  'audit_log',
+]
+
+export interface StoredState {
+  /** Redis keys of the events, as Redis dumps them. */
+  redis: Record<string, string>
+  /** Number of rows and a digest of their content, by table. */
+  tables: Record<string, string>
+}
+
+/** Reads the state of these events in Redis, and every row of the database. */
+export async function stateOf(world: World, ...eventIds: string[]): Promise<StoredState> {
+  const redis: Record<string, string> = {}
+  for (const id of eventIds) {
+    const keys = await world.redis.keys(`{spike:${id}}:*`)
+    for (const key of keys.toSorted()) {
+      const dump = await world.redis.dumpBuffer(key)
+      redis[key] = dump?.toString('base64') ?? 'gone'
+    }
+  }
+  const tables: Record<string, string> = {}
+  for (const table of TABLES) {
+    const { rows } = await world.knex.raw(
+      `SELECT count(*) || ' rows, ' || coalesce(md5(string_agg(t::text, '|' ORDER BY t::text)), '') AS digest FROM ?? t`,
+      [table],
+    )
+    tables[table] = rows[0].digest
+  }
+  return { redis, tables }
+}
+
+/** Waits until nothing of these events is under way: every reservation decided and applied, every outbox row sent. */
+export async function atRest(world: World, ...eventIds: string[]): Promise<void> {
+  await until('the events to be at rest', async () => {
+    const [undecided, unsent] = await Promise.all([
+      world.knex('reservations').where('status', 'undecided').first('rid'),
+      world.knex('outbox').whereNull('published_at').first('id'),
+    ])
+    if (undecided !== undefined || unsent !== undefined) return false
+    for (const id of eventIds) if ((await world.redis.xlen(`{spike:${id}}:log`)) > 0) return false
+    return true
+  })
+}

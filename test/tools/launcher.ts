@@ -1,0 +1,6 @@
+// A launcher for the tests to kill: it starts one private Redis, says where, and waits.
+import { provideServices } from '../../tools/services/index.ts'
+
+const { urls } = await provideServices({ env: process.env, log: () => {} })
+console.log(urls.REDIS_URL)
+setInterval(() => {}, 1000)

@@ -1,0 +1,97 @@
+/** Preparing and ending the demo's sale, through the API wherever it has a route. */
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Knex } from 'knex'
+import { v7 as uuidv7 } from 'uuid'
+import { readFacts, type Facts, type FactSources } from '../check/facts.ts'
+import type { QueueFacts, QueueReader } from '../check/queues.ts'
+import type { ApiClient, ApiReply } from '../lib/api-client.ts'
+
+export const PAYMENT_WINDOW_S = 5
+const OPENS_IN_MS = 500
+
+/** A product with exactly the units of the sale; products have no route to make them yet. */
+async function makeProduct(knex: Knex, units: number): Promise<string> {
+  const id = uuidv7()
+  await knex.transaction(async (trx) => {
+    await trx('products').insert({ id, sku: `DEMO-${id}`, name: 'Demo product', price: 19_900 })
+    await trx('inventory').insert({ id: uuidv7(), product_id: id, stock: units })
+    await trx('inventory_movements').insert({ id: uuidv7(), product_id: id, delta: units, reason: 'demo' })
+  })
+  return id
+}
+
+export interface DemoSale {
+  eventId: string
+  productId: string
+  adminToken: string
+}
+
+/** Logs in as admin, creates and publishes the sale, and waits until it is live. */
+export async function openDemoSale(
+  client: ApiClient,
+  knex: Knex,
+  options: { units: number; password: string },
+): Promise<DemoSale> {
+  const login = await expectStatus(
+    200,
+    client.call('POST', '/auth/login', { body: { email: 'admin@spike.test', password: options.password } }),
+  )
+  const adminToken = String(login.data.access_token)
+  const productId = await makeProduct(knex, options.units)
+  const created = await expectStatus(
+    201,
+    client.call('POST', '/spike-events', {
+      token: adminToken,
+      body: {
+        product_id: productId,
+        start_at: new Date(Date.now() + OPENS_IN_MS).toISOString(),
+        end_at: new Date(Date.now() + 3_600_000).toISOString(),
+        spike_price: 9_900,
+        stock: options.units,
+        payment_window_s: PAYMENT_WINDOW_S,
+        lapse_limit: 1,
+      },
+    }),
+  )
+  const eventId = String(created.data.id)
+  await expectStatus(200, client.call('POST', `/spike-events/${eventId}/publish`, { token: adminToken }))
+  for (let tries = 0; tries < 200; tries++) {
+    const event = await client.call('GET', `/spike-events/${eventId}`)
+    if (event.data.state === 'live') return { eventId, productId, adminToken }
+    await sleep(50)
+  }
+  throw new Error('the sale did not open within 10 s')
+}
+
+export async function endDemoSale(client: ApiClient, sale: DemoSale): Promise<void> {
+  await expectStatus(200, client.call('POST', `/spike-events/${sale.eventId}/end`, { token: sale.adminToken }))
+}
+
+/**
+ * Waits until nothing is in flight: no order open, nothing in outbox or queues, all free units returned.
+ * @returns the facts at rest, or after `withinMs` the facts as they are
+ */
+export async function settle(
+  sources: FactSources,
+  queues: QueueReader,
+  eventId: string,
+  withinMs: number,
+): Promise<{ facts: Facts; queueFacts: QueueFacts }> {
+  for (const end = Date.now() + withinMs; ; await sleep(100)) {
+    const facts = await readFacts(sources, eventId)
+    const queueFacts = await queues.read()
+    if (isAtRest(facts, queueFacts) || Date.now() > end) return { facts, queueFacts }
+  }
+}
+
+function isAtRest({ ledger, redis, inFlight, pendingReleases, drift }: Facts, queues: QueueFacts): boolean {
+  const settled = redis !== 'NOT_READY' && redis.granted === ledger.granted && ledger.available === 0
+  const quiet = ledger.pending === 0 && ledger.unpublished === 0 && queues.waiting === 0
+  return settled && quiet && inFlight === 0 && pendingReleases === 0 && drift === 0
+}
+
+async function expectStatus(status: number, reply: Promise<ApiReply>): Promise<ApiReply> {
+  const got = await reply
+  if (got.status !== status) throw new Error(`the API answered ${got.status} ${got.error ?? ''} where ${status} was due`)
+  return got
+}

@@ -41,5 +41,5 @@ export function boardPlugin(queues: readonly Queue[], environment: string): Midd
       },
     },
   })
-  return serverAdapter.registerPlugin() as unknown as Middleware
+  return serverAdapter.registerPlugin()
 }

@@ -76,13 +76,13 @@ function createDashboard(log: Logger, board: Middleware, session: SessionDepende
         : { error: 'VALIDATION_FAILED', message: 'The request is not valid.' }
     }
   })
-  app.use(helmet({ contentSecurityPolicy: { directives: { upgradeInsecureRequests: null } } }) as Middleware)
+  app.use(helmet({ contentSecurityPolicy: { directives: { upgradeInsecureRequests: null } } }))
   app.use(async (ctx, next) => {
     if (ctx.path === '/healthz') ctx.body = { status: 'ok' }
     else if (ctx.path === '/') ctx.redirect(session.home)
     else await next()
   })
-  app.use(refuseCrossSite() as Middleware)
+  app.use(refuseCrossSite())
   app.use(loginBody() as Middleware)
   app.use(loginRoutes(session) as Middleware)
   app.use(requireOperator(session) as Middleware)
@@ -93,5 +93,5 @@ function createDashboard(log: Logger, board: Middleware, session: SessionDepende
 /** Only the login form has a body of ours; Bull Board reads its own. */
 function loginBody(): Middleware {
   const parse = bodyParser({ enableTypes: ['json', 'form'], formLimit: '4kb', jsonLimit: '4kb' })
-  return (ctx, next) => (ctx.path === '/login' ? parse(ctx as never, next) : next())
+  return (ctx, next) => (ctx.path === '/login' ? parse(ctx, next) : next())
 }

@@ -1,5 +1,7 @@
 /** Composition root of the API process: the only file of it that makes clients. */
 import type { Server } from 'node:http'
+import type { Redis } from 'ioredis'
+import type { Knex } from 'knex'
 import { declareTopology, topologyOf } from './contracts/messages/topology.ts'
 import { buy } from './buy.ts'
 import { createApp, API_PREFIX } from './http/app.ts'
@@ -24,82 +26,96 @@ const MAX_UNCONFIRMED = 2_000
 const PAYMENT_DELAY_MS = 50
 
 /**
- * Builds the API. Stop order: not ready, HTTP, the provider's callbacks, publishes, stores.
+ * Builds the API. Stop order: not ready, the provider's callbacks, HTTP, publishes, stores.
  * @throws ServiceError when a store or the broker can't be used
  */
 export async function compose(config: Config, log: Logger): Promise<Running> {
   const parts = new StopList(log)
-  let accepting = true
   try {
-    const knex = createPostgres({ url: config.databaseUrl, applicationName: 'spike-api', poolMax: 10 }, log)
-    parts.add('postgres', () => knex.destroy())
-    await contactPostgres(knex, config.databaseUrl)
-
-    const redis = createRedis(config.redisUrl, 'spike-api', log)
-    parts.add('redis', async () => redis.disconnect())
-    await contactRedis(redis, 'REDIS_URL', config.redisUrl)
-    const scripts = loadScripts(redis, spikeScripts)
-
-    const connection = await connectRabbit(config.amqpUrl, 'spike-api publisher', log)
-    parts.add('rabbitmq', () => connection.close())
-    const topology = topologyOf(config.namespace)
-    const publisher = new ConfirmPublisher({
-      connection,
-      exchange: topology.exchange,
-      maxUnconfirmed: MAX_UNCONFIRMED,
-      prepare: (channel) => declareTopology(channel, topology),
-      log,
-    })
-    parts.add('publisher', () => publisher.stop())
-    await publisher.start()
-
-    const provider = new SimulatedProvider({
-      callbackUrl: `http://${config.host === '0.0.0.0' ? '127.0.0.1' : config.host}:${config.port}${API_PREFIX}/payments/callback`,
-      secret: config.paymentSecret,
-      delayMs: PAYMENT_DELAY_MS,
-      log,
-    })
-    const marks = new QueuedMarks(scripts, log)
-    const app = createApp({
-      config,
-      log,
-      key: tokenKey(config.jwtSecret),
-      knex,
-      redis,
-      sale: { knex, redis, scripts },
-      tracker: new Tracker({ redis, knex, log }),
-      provider,
-      buy: (input) => buy({ scripts, publisher, marks, log }, input),
-      settlePayment: (name, callback) => settlePayment({ knex, scripts, log }, name, callback),
-      readiness: {
-        accepting: () => accepting,
-        checks: {
-          postgres: () => knex.raw('SELECT 1'),
-          redis: () => redis.ping(),
-          rabbitmq: async () => {
-            if (!publisher.isOpen || !publisher.hasRoom)
-              throw new Error('no channel, or too many unconfirmed')
-          },
-        },
-      },
-    })
-
-    let server: Server | undefined
-    return {
-      async start() {
-        server = await listen(app.callback(), config.host, config.port)
-        log.info({ host: config.host, port: config.port }, 'api is listening')
-      },
-      async stop() {
-        accepting = false
-        // The provider calls back over this very server, so it is heard out before the server closes.
-        await provider.stop()
-        if (server?.listening) await closeServer(server)
-        await parts.stop()
-      },
-    }
+    return await assemble(config, log, parts)
   } catch (error) {
     await parts.stop()
     throw error
   }
+}
+
+async function assemble(config: Config, log: Logger, parts: StopList): Promise<Running> {
+  const { knex, redis } = await openStores(config, log, parts)
+  const publisher = await openPublisher(config, log, parts)
+  const scripts = loadScripts(redis, spikeScripts)
+  const marks = new QueuedMarks(scripts, log)
+  const provider = new SimulatedProvider({
+    callbackUrl: `http://${config.host === '0.0.0.0' ? '127.0.0.1' : config.host}:${config.port}${API_PREFIX}/payments/callback`,
+    secret: config.paymentSecret,
+    delayMs: PAYMENT_DELAY_MS,
+    log,
+  })
+  let accepting = true
+  const app = createApp({
+    config,
+    log,
+    key: tokenKey(config.jwtSecret),
+    knex,
+    redis,
+    sale: { knex, redis, scripts },
+    tracker: new Tracker({ redis, knex, log }),
+    provider,
+    buy: (input) => buy({ scripts, publisher, marks, log }, input),
+    settlePayment: (name, callback) => settlePayment({ knex, scripts, log }, name, callback),
+    readiness: {
+      accepting: () => accepting,
+      checks: {
+        postgres: () => knex.raw('SELECT 1'),
+        redis: () => redis.ping(),
+        rabbitmq: async () => {
+          if (!publisher.isOpen || !publisher.hasRoom) throw new Error('no channel, or too many unconfirmed')
+        },
+      },
+    },
+  })
+
+  let server: Server | undefined
+  return {
+    async start() {
+      server = await listen(app.callback(), config.host, config.port)
+      log.info({ host: config.host, port: config.port }, 'api is listening')
+    },
+    async stop() {
+      accepting = false
+      // The provider calls back over this very server, so it is heard out before the server closes.
+      await provider.stop()
+      if (server?.listening) await closeServer(server)
+      await parts.stop()
+    },
+  }
+}
+
+async function openStores(
+  config: Config,
+  log: Logger,
+  parts: StopList,
+): Promise<{ knex: Knex; redis: Redis }> {
+  const knex = createPostgres({ url: config.databaseUrl, applicationName: 'spike-api', poolMax: 10 }, log)
+  parts.add('postgres', () => knex.destroy())
+  await contactPostgres(knex, config.databaseUrl)
+  const redis = createRedis(config.redisUrl, 'spike-api', log)
+  parts.add('redis', async () => redis.disconnect())
+  await contactRedis(redis, 'REDIS_URL', config.redisUrl)
+  return { knex, redis }
+}
+
+async function openPublisher(config: Config, log: Logger, parts: StopList): Promise<ConfirmPublisher> {
+  const connection = await connectRabbit(config.amqpUrl, 'spike-api publisher', log)
+  parts.add('rabbitmq', () => connection.close())
+  const topology = topologyOf(config.namespace)
+  const publisher = new ConfirmPublisher({
+    connection,
+    exchange: topology.exchange,
+    maxUnconfirmed: MAX_UNCONFIRMED,
+    prepare: (channel) => declareTopology(channel, topology),
+    log,
+  })
+  parts.add('publisher', () => publisher.stop())
+  await publisher.start()
+  return publisher
 }

@@ -121,11 +121,7 @@ function discardLock() {
 async function install() {
   process.stderr.write('installing packages (once) ...\n')
   const began = Date.now()
-  let result = await npm('ci')
-  // A lock file made where a registry hides packages of foreign platforms lacks those, and `npm ci` refuses it.
-  const again = result.code !== 0 && result.told === undefined && lacksOptionalOnly(result.output)
-  if (again) result = await npm('install', '--no-save')
-  const { code, output, told } = result
+  const { code, output, told } = await npm('ci')
   if (told !== undefined) process.exit(128 + SIGNALS[told])
   if (code !== 0) {
     const shown = output.split('\n').slice(0, SHOWN_LINES).join('\n')
@@ -156,13 +152,6 @@ async function npm(...command) {
   )
   for (const signal of Object.keys(SIGNALS)) process.removeAllListeners(signal)
   return { ...result, code }
-}
-
-function lacksOptionalOnly(output) {
-  const missing = [...output.matchAll(/Missing: (\S+)@\S* from lock file/g)].map(([, name]) => name)
-  const packages = Object.values(JSON.parse(readFileSync(lockFile, 'utf8')).packages)
-  const optional = new Set(packages.flatMap((entry) => Object.keys(entry.optionalDependencies ?? {})))
-  return missing.length > 0 && missing.every((name) => optional.has(name))
 }
 
 async function provide() {

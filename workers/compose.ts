@@ -2,14 +2,14 @@
 import type { Worker } from 'bullmq'
 import type { Redis } from 'ioredis'
 import type { Knex } from 'knex'
-import { closeOrderJob } from '../src/contracts/jobs/close-order.ts'
-import { createOrderJob } from '../src/contracts/jobs/create-order.ts'
-import { deadLetterJob } from '../src/contracts/jobs/dead-letter.ts'
+import { closeOrderJob, type CloseOrderPayload } from '../src/contracts/jobs/close-order.ts'
+import { createOrderJob, type CreateOrderPayload } from '../src/contracts/jobs/create-order.ts'
+import { deadLetterJob, type DeadLetter } from '../src/contracts/jobs/dead-letter.ts'
 import { releaseStockJob } from '../src/contracts/jobs/release-stock.ts'
 import { orderCreated } from '../src/contracts/messages/order-created.ts'
 import { reservationAccepted } from '../src/contracts/messages/reservation-accepted.ts'
-import { stockReleased } from '../src/contracts/messages/stock-released.ts'
-import { declareTopology, topologyOf } from '../src/contracts/messages/topology.ts'
+import { stockReleased, type StockReleased } from '../src/contracts/messages/stock-released.ts'
+import { declareTopology, topologyOf, type Topology } from '../src/contracts/messages/topology.ts'
 import { receiveReservations } from '../src/orders/inbox.ts'
 import { JobProducer, type JobDefinition } from '../src/platform/bullmq/job.ts'
 import { startStepWorker, type JobHandler } from '../src/platform/bullmq/worker.ts'
@@ -17,7 +17,8 @@ import type { Config } from '../src/platform/config.ts'
 import { StopList, type Running } from '../src/platform/lifecycle.ts'
 import type { Logger } from '../src/platform/logger.ts'
 import { contactPostgres, createPostgres } from '../src/platform/postgres/client.ts'
-import { connectRabbit } from '../src/platform/rabbitmq/connection.ts'
+import type { BatchConsumer } from '../src/platform/rabbitmq/batch-consumer.ts'
+import { connectRabbit, type RabbitConnection } from '../src/platform/rabbitmq/connection.ts'
 import { ConfirmPublisher } from '../src/platform/rabbitmq/publisher.ts'
 import {
   contactRedis,
@@ -27,7 +28,7 @@ import {
 } from '../src/platform/redis/client.ts'
 import { loadScripts } from '../src/platform/redis/define-script.ts'
 import { spikeScripts } from '../src/reserve/scripts.ts'
-import { bridgeConsumer } from './bridge/bridge.ts'
+import { bridgeConsumer, type Park } from './bridge/bridge.ts'
 import { deadLetterConsumer, letterOfJob, parkWith } from './bridge/dead-letters.ts'
 import { closeOrderHandler } from './close-order/handler.ts'
 import { createOrderHandler } from './create-order/handler.ts'
@@ -93,8 +94,44 @@ async function assemble(config: Config, log: Logger, parts: StopList): Promise<(
     work(releaseStockJob, releaseStockHandler({ scripts })),
   ]
 
-  const bridge = { connection: consuming, topology, park: parkWith(deadPublisher), log }
-  const consumers = [
+  const consumers = bridgeConsumers({
+    knex,
+    createOrders,
+    closeOrders,
+    releases,
+    deadLetters,
+    bridge: { connection: consuming, topology, park: parkWith(deadPublisher), log },
+  })
+
+  return async () => {
+    const workers = startWorkers()
+    for (const worker of workers) parts.add(`worker ${worker.name}`, () => worker.close())
+    for (const loop of loops) loop.start()
+    for (const consumer of consumers) parts.add('consumer', () => consumer.stop())
+    await Promise.all(consumers.map((consumer) => consumer.start()))
+    log.info('workers are running')
+  }
+}
+
+interface BridgeDependencies {
+  knex: Knex
+  createOrders: JobProducer<'create-order', CreateOrderPayload>
+  closeOrders: JobProducer<'close-order', CloseOrderPayload>
+  releases: JobProducer<'release-stock', StockReleased>
+  deadLetters: JobProducer<'dead-letter', DeadLetter>
+  bridge: { connection: RabbitConnection; topology: Topology; park: Park; log: Logger }
+}
+
+/** Three kinds of message to three queues, and the dead letters of the broker to theirs. */
+function bridgeConsumers({
+  knex,
+  createOrders,
+  closeOrders,
+  releases,
+  deadLetters,
+  bridge,
+}: BridgeDependencies): BatchConsumer[] {
+  return [
     bridgeConsumer({
       ...bridge,
       message: reservationAccepted,
@@ -110,6 +147,7 @@ async function assemble(config: Config, log: Logger, parts: StopList): Promise<(
         closeOrders.addBulk(
           batch.map(({ order_id, expires_at_ms }) => ({
             payload: { order_id },
+            // The deadline is PostgreSQL's; a clock that is off here only makes the job come early or late.
             delayMs: expires_at_ms - Date.now(),
           })),
         ),
@@ -120,21 +158,10 @@ async function assemble(config: Config, log: Logger, parts: StopList): Promise<(
       forward: (batch) => releases.addBulk(batch.map((payload) => ({ payload }))),
     }),
     deadLetterConsumer({
-      connection: consuming,
-      topology,
+      ...bridge,
       keep: (letters) => deadLetters.addBulk(letters.map((payload) => ({ payload }))),
-      log,
     }),
   ]
-
-  return async () => {
-    const workers = startWorkers()
-    for (const worker of workers) parts.add(`worker ${worker.name}`, () => worker.close())
-    for (const loop of loops) loop.start()
-    for (const consumer of consumers) parts.add('consumer', () => consumer.stop())
-    await Promise.all(consumers.map((consumer) => consumer.start()))
-    log.info('workers are running')
-  }
 }
 
 async function openStores(

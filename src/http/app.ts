@@ -1,9 +1,9 @@
 import type { KeyObject } from 'node:crypto'
 import cors from '@koa/cors'
-import Router from '@koa/router'
+import { Router } from '@koa/router'
 import type { Redis } from 'ioredis'
 import type { Knex } from 'knex'
-import Koa, { type Next } from 'koa'
+import Koa from 'koa'
 import helmet from 'koa-helmet'
 import type { BuyInput, Purchase } from '../buy.ts'
 import type { Callback, CallbackResult } from '../payments/callback.ts'
@@ -13,7 +13,7 @@ import type { Logger } from '../platform/logger.ts'
 import type { SaleDependencies } from '../sale.ts'
 import type { Tracker } from '../track.ts'
 import { createLoginLimit } from '../users/login-limit.ts'
-import type { Context, State } from './context.ts'
+import type { State } from './context.ts'
 import { authenticate, requireRole } from './middleware/authenticate.ts'
 import { jsonBody } from './middleware/body.ts'
 import { errors } from './middleware/errors.ts'
@@ -25,8 +25,6 @@ import { orderRoutes } from './routes/orders.ts'
 import { productRoutes } from './routes/products.ts'
 import { purchaseRoutes } from './routes/purchases.ts'
 import { spikeEventRoutes } from './routes/spike-events.ts'
-
-export type Middleware = (ctx: Context, next: Next) => Promise<void>
 
 export const API_PREFIX = '/api/v1'
 
@@ -54,7 +52,7 @@ export function createApp(deps: AppDependencies): Koa {
 
   app.use(requestId() as Koa.Middleware)
   app.use(errors(deps.log) as Koa.Middleware)
-  app.use(helmet() as unknown as Koa.Middleware)
+  app.use(helmet())
   app.use(
     cors({
       origin: allowOrigin(config.corsOrigins),
@@ -88,7 +86,7 @@ export function createApp(deps: AppDependencies): Koa {
 
   // The error middleware answers everything; what reaches this is a socket that broke while it was written to.
   app.on('error', (error: Error) => deps.log.debug({ err: error }, 'connection broke'))
-  return app as unknown as Koa
+  return app
 }
 
 /** Echoes an origin that is on the list; no list, no cross-origin reading. */

@@ -1,4 +1,4 @@
-import type { Context as KoaContext } from 'koa'
+import type { Context as KoaContext, Next } from 'koa'
 import type { Claims } from '../users/tokens.ts'
 import { errorEntry, type ApiError } from './errors.ts'
 
@@ -10,6 +10,8 @@ export interface State {
 }
 
 export type Context = KoaContext & { state: State }
+
+export type Middleware = (ctx: Context, next: Next) => Promise<void>
 
 /** Answers with the envelope. @param status defaults to 200 */
 export function answer(ctx: Context, data: unknown, status = 200): void {

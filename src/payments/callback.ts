@@ -29,7 +29,11 @@ export type CallbackResult =
  * One statement, each part fed by the one before: payment, order (locked first, as everywhere), event (new or
  * not), then what follows from a new event. The update of the order sees the row as the lock left it.
  */
-export async function applyCallback(knex: Knex, provider: string, callback: Callback): Promise<CallbackResult> {
+export async function applyCallback(
+  knex: Knex,
+  provider: string,
+  callback: Callback,
+): Promise<CallbackResult> {
   const { rows } = await retryingTransaction(knex, (trx) =>
     trx.raw(APPLY_SQL, { provider, ...callback, refundId: uuidv7() }),
   )

@@ -40,7 +40,7 @@ export async function agedEntries(
   const keys = spikeKeys(eventId)
   const entries = await redis.xrange(keys.log, '-', until, 'COUNT', limit)
   if (entries.length === 0) return []
-  const parsed = entries.map(([, flat]) => fields.parse(pairs(flat as string[])))
+  const parsed = entries.map(([, flat]) => fields.parse(pairs(flat)))
   const records = await redis.hmget(keys.states, ...parsed.map((entry) => entry.rid))
   return parsed.map((entry, i) => {
     const record = records[i]

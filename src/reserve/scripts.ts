@@ -39,7 +39,7 @@ function oneWord<const W extends string>(...words: W[]): (reply: unknown) => W {
   return (reply) => {
     const [word, key] = z.array(z.string()).parse(reply)
     if (word === 'CORRUPT') throw new Error(`redis key ${key} has a wrong type or value`)
-    return known.parse(word) as W
+    return known.parse(word)
   }
 }
 

@@ -52,25 +52,17 @@ export function judge(
 ): Invariant[] {
   const { granted: T, available: A, live } = ledger
   const oversold = Math.max(0, live - T)
-  const r = redis === 'NOT_READY' ? undefined : redis
-  const held = r === undefined ? 0 : r.held + r.queued
-  const confirmed = r === undefined ? 0 : r.confirmed + r.paid
   return [
     {
       name: '1 available + live = granted, nothing oversold',
       ok: A + live === T && A >= 0 && oversold === 0 && ledger.ledger === T,
       numbers: `A ${A} + live ${live} = T ${T}, ledger ${ledger.ledger}, oversold ${oversold}`,
     },
-    {
-      name: '2 redis: remaining + held + confirmed = granted',
-      ok: r !== undefined && r.stock + held + confirmed === r.granted && r.granted === T,
-      numbers:
-        r === undefined ? 'no gate' : `R ${r.stock} + held ${held} + confirmed ${confirmed} = T ${r.granted}`,
-    },
+    judgeRedis(redis, T),
     {
       name: '3 drift is 0',
       ok: drift === 0,
-      numbers: `A ${A} - in flight ${inFlight} - releasing ${pendingReleases} - R ${r?.stock ?? 0} = ${drift}`,
+      numbers: `A ${A} - in flight ${inFlight} - releasing ${pendingReleases} - R ${redis === 'NOT_READY' ? 0 : redis.stock} = ${drift}`,
     },
     {
       name: '4 one live claim a buyer, one order and one release a rid',
@@ -97,4 +89,16 @@ export function judge(
       numbers: `overdue ${ledger.overdue}, outbox ${ledger.unpublished}, in queues ${queues.waiting}, dead letters ${queues.deadLetters}`,
     },
   ]
+}
+
+function judgeRedis(redis: Facts['redis'], T: number): Invariant {
+  const name = '2 redis: remaining + held + confirmed = granted'
+  if (redis === 'NOT_READY') return { name, ok: false, numbers: 'no gate' }
+  const held = redis.held + redis.queued
+  const confirmed = redis.confirmed + redis.paid
+  return {
+    name,
+    ok: redis.stock + held + confirmed === redis.granted && redis.granted === T,
+    numbers: `R ${redis.stock} + held ${held} + confirmed ${confirmed} = T ${redis.granted}`,
+  }
 }

@@ -18,7 +18,11 @@ export interface QueueReader {
   close(): Promise<void>
 }
 
-export async function openQueueReader(amqpUrl: string, queueRedis: Redis, namespace: string): Promise<QueueReader> {
+export async function openQueueReader(
+  amqpUrl: string,
+  queueRedis: Redis,
+  namespace: string,
+): Promise<QueueReader> {
   const connection = await connect(amqpUrl)
   const channel = await connection.createChannel()
   const topology = topologyOf(namespace)

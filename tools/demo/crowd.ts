@@ -35,15 +35,26 @@ const PATIENT_SHARE = 0.15
 const POLL_MS = { reservation: 300, order: 600 }
 
 export function newCrowdLog(): CrowdLog {
-  return { told: [], attempts: 0, accepted: 0, rejected: new Map(), ordered: 0, paid: 0, lapsed: 0, surprises: [] }
+  return {
+    told: [],
+    attempts: 0,
+    accepted: 0,
+    rejected: new Map(),
+    ordered: 0,
+    paid: 0,
+    lapsed: 0,
+    surprises: [],
+  }
 }
 
 /** Sends all buyers at once and resolves when the last one has left. */
-export async function runCrowd(options: CrowdOptions, buyers: readonly LoadBuyer[], log: CrowdLog): Promise<void> {
+export async function runCrowd(
+  options: CrowdOptions,
+  buyers: readonly LoadBuyer[],
+  log: CrowdLog,
+): Promise<void> {
   const until = Date.now() + options.patienceMs
-  await Promise.all(
-    buyers.map((buyer, i) => shop(options, buyer, seededRandom(options.seed, i), until, log)),
-  )
+  await Promise.all(buyers.map((buyer, i) => shop(options, buyer, seededRandom(options.seed, i), until, log)))
 }
 
 async function shop(
@@ -108,7 +119,7 @@ async function poll(
   everyMs: number,
   final: readonly string[],
 ): Promise<Record<string, unknown>> {
-  for (const end = Date.now() + 60_000; Date.now() < end; ) {
+  for (const end = Date.now() + 60_000; Date.now() < end;) {
     const { status, error, data } = await call(options, buyer, 'GET', path)
     if (status !== 200) throw new Error(`${path} answered ${status} ${error}`)
     if (final.includes(String(data.status))) return data

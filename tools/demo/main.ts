@@ -49,27 +49,22 @@ await runCommand(async (cleanup, signal) => {
   const holds = await runSale(config, options, loadSeedPassword(env), cleanup)
   if (!options.keep) return holds ? 0 : 1
   say(`\nEverything stays up until Ctrl-C.\n  API        http://127.0.0.1:${config.port}/api/v1`)
-  say(`  Dashboard  http://127.0.0.1:${config.dashboardPort}  (operator@spike.test, ${loadSeedPassword(env)})`)
+  say(
+    `  Dashboard  http://127.0.0.1:${config.dashboardPort}  (operator@spike.test, ${loadSeedPassword(env)})`,
+  )
   await once(signal, 'abort')
   return holds ? 0 : 1
 })
 
 /** @returns whether every invariant holds */
-async function runSale(config: Config, options: DemoOptions, password: string, cleanup: Cleanup): Promise<boolean> {
-  const log = createLogger('demo', 'silent')
-  const knex = createPostgres({ url: config.databaseUrl, applicationName: 'spike-demo', poolMax: 4 }, log)
-  cleanup.add(() => knex.destroy())
-  const redis = createRedis(config.redisUrl, 'spike-demo', log)
-  const queueRedis = createQueueRedis(config.queueRedisUrl, 'spike-demo', log)
-  cleanup.add(() => [redis, queueRedis].forEach((client) => client.disconnect()))
-  const queues = await openQueueReader(config.amqpUrl, queueRedis, config.namespace)
-  cleanup.add(() => queues.close())
-  const baseUrl = `http://127.0.0.1:${config.port}/api/v1`
-  const rush = createApiClient(baseUrl, RUSH_SOCKETS)
-  const followUp = createApiClient(baseUrl, FOLLOW_UP_SOCKETS)
-  cleanup.add(() => [rush, followUp].forEach((client) => client.close()))
-  const sources = { knex, redis, scripts: loadScripts(redis, spikeScripts) }
-
+async function runSale(
+  config: Config,
+  options: DemoOptions,
+  password: string,
+  cleanup: Cleanup,
+): Promise<boolean> {
+  const { sources, queues, rush, followUp } = await connectAll(config, cleanup)
+  const { knex, redis } = sources
   const buyers = await makeBuyers(knex, config.jwtSecret, options.buyers)
   const sale = await openDemoSale(followUp, knex, { units: options.units, password })
   say(
@@ -118,4 +113,21 @@ async function runSale(config: Config, options: DemoOptions, password: string, c
   const holds = invariants.every(({ ok }) => ok) && leaked(facts, result) === 0 && surprises.length === 0
   say(holds ? 'Every invariant holds.' : `NOT PROVEN. The logs are in ${LOGS}`)
   return holds
+}
+
+/** The demo's own eyes on the stores, and its buyers' way to the API. */
+async function connectAll(config: Config, cleanup: Cleanup) {
+  const log = createLogger('demo', 'silent')
+  const knex = createPostgres({ url: config.databaseUrl, applicationName: 'spike-demo', poolMax: 4 }, log)
+  cleanup.add(() => knex.destroy())
+  const redis = createRedis(config.redisUrl, 'spike-demo', log)
+  const queueRedis = createQueueRedis(config.queueRedisUrl, 'spike-demo', log)
+  cleanup.add(() => [redis, queueRedis].forEach((client) => client.disconnect()))
+  const queues = await openQueueReader(config.amqpUrl, queueRedis, config.namespace)
+  cleanup.add(() => queues.close())
+  const baseUrl = `http://127.0.0.1:${config.port}/api/v1`
+  const rush = createApiClient(baseUrl, RUSH_SOCKETS)
+  const followUp = createApiClient(baseUrl, FOLLOW_UP_SOCKETS)
+  cleanup.add(() => [rush, followUp].forEach((client) => client.close()))
+  return { sources: { knex, redis, scripts: loadScripts(redis, spikeScripts) }, queues, rush, followUp }
 }

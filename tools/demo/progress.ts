@@ -2,7 +2,7 @@ import type { CrowdLog } from './crowd.ts'
 
 /** Live progress: one line that is rewritten on a terminal, a line a second elsewhere. @returns how to end it */
 export function showProgress(log: CrowdLog, remaining: () => Promise<number>): () => void {
-  const isTerminal = process.stdout.isTTY === true
+  const isTerminal = process.stdout.isTTY
   const start = Date.now()
   const show = async () => {
     const units = await remaining().catch(() => Number.NaN)

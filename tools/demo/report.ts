@@ -81,7 +81,10 @@ function oversold({ ledger }: Facts, granted: number): number {
 }
 
 /** Units that are neither sold, nor free, nor back in the inventory. */
-export function leaked({ ledger }: Facts, { granted, returned }: { granted: number; returned: number }): number {
+export function leaked(
+  { ledger }: Facts,
+  { granted, returned }: { granted: number; returned: number },
+): number {
   return granted - ledger.live - ledger.available - returned
 }
 
@@ -92,6 +95,9 @@ export function invariantTable(invariants: readonly Invariant[]): string {
 function table(rows: readonly string[][]): string {
   const widths = (rows[0] ?? []).map((_cell, i) => Math.max(...rows.map((row) => (row[i] ?? '').length)))
   return rows
-    .map((row) => `  ${row.map((cell, i) => (i === row.length - 1 ? cell : cell.padEnd(widths[i] ?? 0))).join('  ')}`)
+    .map(
+      (row) =>
+        `  ${row.map((cell, i) => (i === row.length - 1 ? cell : cell.padEnd(widths[i] ?? 0))).join('  ')}`,
+    )
     .join('\n')
 }

@@ -64,7 +64,10 @@ export async function openDemoSale(
 }
 
 export async function endDemoSale(client: ApiClient, sale: DemoSale): Promise<void> {
-  await expectStatus(200, client.call('POST', `/spike-events/${sale.eventId}/end`, { token: sale.adminToken }))
+  await expectStatus(
+    200,
+    client.call('POST', `/spike-events/${sale.eventId}/end`, { token: sale.adminToken }),
+  )
 }
 
 /**
@@ -92,6 +95,7 @@ function isAtRest({ ledger, redis, inFlight, pendingReleases, drift }: Facts, qu
 
 async function expectStatus(status: number, reply: Promise<ApiReply>): Promise<ApiReply> {
   const got = await reply
-  if (got.status !== status) throw new Error(`the API answered ${got.status} ${got.error ?? ''} where ${status} was due`)
+  if (got.status !== status)
+    throw new Error(`the API answered ${got.status} ${got.error ?? ''} where ${status} was due`)
   return got
 }

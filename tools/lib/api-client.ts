@@ -1,4 +1,4 @@
-import { Agent, request } from 'node:http'
+import { Agent, request, type IncomingMessage } from 'node:http'
 
 export interface ApiReply {
   status: number
@@ -41,21 +41,21 @@ export function createApiClient(baseUrl: string, maxSockets: number): ApiClient 
           const chunks: Buffer[] = []
           response.on('data', (chunk: Buffer) => chunks.push(chunk))
           response.on('error', reject)
-          response.on('end', () => {
-            try {
-              const envelope = JSON.parse(Buffer.concat(chunks).toString('utf8'))
-              resolve({
-                status: response.statusCode ?? 0,
-                error: envelope.error,
-                data: envelope.data ?? {},
-                retryAfterS: Number(response.headers['retry-after'] ?? 1),
-              })
-            } catch (error) {
-              reject(error as Error)
-            }
-          })
+          response.on('end', () => resolve(parse(response, Buffer.concat(chunks).toString('utf8'))))
         })
         outgoing.end(text)
       }),
+  }
+}
+
+/** An answer without our envelope is told as an error of its own. */
+function parse(response: IncomingMessage, text: string): ApiReply {
+  const status = response.statusCode ?? 0
+  const retryAfterS = Number(response.headers['retry-after'] ?? 1)
+  try {
+    const envelope = JSON.parse(text) as { error?: string; data?: Record<string, unknown> }
+    return { status, error: envelope.error, data: envelope.data ?? {}, retryAfterS }
+  } catch {
+    return { status, error: 'NO_ENVELOPE', data: {}, retryAfterS }
   }
 }

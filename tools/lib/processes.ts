@@ -38,7 +38,7 @@ export async function startProcess(
 ): Promise<StartedProcess> {
   mkdirSync(logDir, { recursive: true })
   const log = createWriteStream(join(logDir, `${role}.log`), { flags: 'a' })
-  const child = spawn(process.execPath, [...(process.env.PROF ? ['--cpu-prof', '--cpu-prof-dir=/tmp/prof'] : []), '--enable-source-maps', join(ROOT, ENTRY[role])], {
+  const child = spawn(process.execPath, ['--enable-source-maps', join(ROOT, ENTRY[role])], {
     cwd: ROOT,
     env,
     detached: true,

@@ -18,7 +18,8 @@ export function defineMessage<Payload>(definition: MessageDefinition<Payload>): 
   return definition
 }
 
-export function encodeMessage<Payload>(payload: Payload): Buffer {
+/** @param payload what the message's schema describes */
+export function encodeMessage(payload: object): Buffer {
   return Buffer.from(JSON.stringify({ v: VERSION, ...payload }))
 }
 

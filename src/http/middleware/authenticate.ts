@@ -1,14 +1,11 @@
 import type { KeyObject } from 'node:crypto'
 import type { Knex } from 'knex'
-import type { Next } from 'koa'
 import koaJwt from 'koa-jwt'
 import { currentRole } from '../../users/accounts.ts'
 import type { Role } from '../../users/model.ts'
 import { claimsSchema, TOKEN_ALGORITHM, TOKEN_ISSUER, type TokenPurpose } from '../../users/tokens.ts'
-import { claimsOf, type Context } from '../context.ts'
+import { claimsOf, type Middleware } from '../context.ts'
 import { ApiError } from '../errors.ts'
-
-type Middleware = (ctx: Context, next: Next) => Promise<void>
 
 /** Checks the bearer token: signature, one algorithm, issuer, audience, expiry, and the shape of its claims. */
 export function authenticate(key: KeyObject, purpose: TokenPurpose): Middleware {
@@ -20,7 +17,7 @@ export function authenticate(key: KeyObject, purpose: TokenPurpose): Middleware 
     key: 'token',
   })
   return async (ctx, next) => {
-    await check(ctx as never, async () => undefined)
+    await check(ctx, async () => undefined)
     const claims = claimsSchema.safeParse((ctx.state as { token?: unknown }).token)
     if (!claims.success) throw new ApiError('UNAUTHENTICATED')
     ctx.state.claims = claims.data

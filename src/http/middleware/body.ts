@@ -15,7 +15,7 @@ export function jsonBody() {
     const hasBody =
       ctx.request.length !== 0 && (ctx.request.length !== undefined || ctx.get('transfer-encoding') !== '')
     if (hasBody && !isUtf8Json(ctx)) throw new ApiError('UNSUPPORTED_MEDIA_TYPE')
-    await parse(ctx as never, next)
+    await parse(ctx, next)
   }
 }
 

@@ -1,10 +1,7 @@
-import type { Next } from 'koa'
 import { RateLimiterMemory } from 'rate-limiter-flexible'
 import { checkLimit, type LimitCheck, type LoginLimit } from '../../users/login-limit.ts'
-import { claimsOf, type Context } from '../context.ts'
+import { claimsOf, type Middleware } from '../context.ts'
 import { ApiError } from '../errors.ts'
-
-type Middleware = (ctx: Context, next: Next) => Promise<void>
 
 const PER_BUYER = { points: 20, duration: 10 }
 const PER_IP = { points: 2_000, duration: 10 }

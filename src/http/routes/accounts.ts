@@ -5,9 +5,8 @@ import { z } from 'zod'
 import { authenticate as checkPassword, register } from '../../users/accounts.ts'
 import { presentUser, User } from '../../users/model.ts'
 import { ACCESS_TOKEN_TTL_S, issueToken } from '../../users/tokens.ts'
-import { answer, claimsOf, type Context } from '../context.ts'
+import { answer, claimsOf, type Context, type Middleware } from '../context.ts'
 import { ApiError } from '../errors.ts'
-import type { Middleware } from '../app.ts'
 import { validate } from '../validate.ts'
 
 const credentials = z.strictObject({

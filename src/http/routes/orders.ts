@@ -7,8 +7,7 @@ import { callbackSchema, type Callback, type CallbackResult } from '../../paymen
 import type { PaymentProvider } from '../../payments/provider.ts'
 import { isSigned, SIGNATURE_HEADER } from '../../payments/signature.ts'
 import { startPayment } from '../../payments/start.ts'
-import type { Middleware } from '../app.ts'
-import { answer, claimsOf, type Context } from '../context.ts'
+import { answer, claimsOf, type Context, type Middleware } from '../context.ts'
 import { ApiError } from '../errors.ts'
 import { validate } from '../validate.ts'
 

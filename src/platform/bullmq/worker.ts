@@ -1,7 +1,7 @@
 import { DelayedError, UnrecoverableError, Worker, type Job } from 'bullmq'
 import type { Redis } from 'ioredis'
 import type { Logger } from '../logger.ts'
-import { BACKOFF, queuePrefix, type JobDefinition } from './job.ts'
+import { queuePrefix, type JobDefinition } from './job.ts'
 
 /**
  * What a handler says about its job. Anything thrown means: try again later.

@@ -1,14 +1,7 @@
 import knexModule, { type Knex } from 'knex'
-import pg from 'pg'
+import { TypeOverrides, types } from 'pg'
 import type { Logger } from '../logger.ts'
 import { firstContact } from '../service-error.ts'
-
-// Money is integer minor units far below 2^53, and counts come back as int8: numbers, not strings.
-pg.types.setTypeParser(pg.types.builtins.INT8, (text) => {
-  const value = Number(text)
-  if (!Number.isSafeInteger(value)) throw new RangeError(`int8 ${text} does not fit a number`)
-  return value
-})
 
 export interface PostgresOptions {
   url: string
@@ -27,6 +20,7 @@ export function createPostgres(options: PostgresOptions, log: Logger): Knex {
     connection: {
       connectionString: options.url,
       application_name: options.applicationName,
+      types: int8AsNumber(),
       connectionTimeoutMillis: 5_000,
       keepAlive: true,
       statement_timeout: 15_000,
@@ -41,6 +35,17 @@ export function createPostgres(options: PostgresOptions, log: Logger): Knex {
     log.warn({ err: error }, 'postgres connection did not close cleanly'),
   )
   return knex
+}
+
+/** Money is integer minor units far below 2^53, and counts come back as int8: numbers, not strings. */
+function int8AsNumber(): TypeOverrides {
+  const overrides = new TypeOverrides()
+  overrides.setTypeParser(types.builtins.INT8, (text: string) => {
+    const value = Number(text)
+    if (!Number.isSafeInteger(value)) throw new RangeError(`int8 ${text} does not fit a number`)
+    return value
+  })
+  return overrides
 }
 
 /**

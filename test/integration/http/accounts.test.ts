@@ -149,15 +149,4 @@ describe('accounts over HTTP', () => {
     for (const { password_hash: hash } of hashes) expect(hash).to.match(/^\$argon2id\$v=19\$m=19456,t=2,p=1\$/)
     expect(hashes[0]?.password_hash).to.not.equal(hashes[1]?.password_hash)
   })
-
-  it('stop buying when they are disabled, although their token is still good', async () => {
-    const { createSale } = await import('../../factories/sales.ts')
-    const eventId = await createSale(world)
-    const account = await createAccount(world)
-    await world.knex('users').where({ id: account.id }).update({ disabled: true })
-    const before = await stateOf(world, eventId)
-    const reply = await api('POST', `/spike-events/${eventId}/orders`, { token: account.token, json: {} })
-    expectRefusal(reply, 401, 'UNAUTHENTICATED')
-    expect(await stateOf(world, eventId)).to.deep.equal(before)
-  })
 })

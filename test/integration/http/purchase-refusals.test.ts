@@ -1,11 +1,11 @@
 import { randomUUID } from 'node:crypto'
 import { expect } from 'chai'
 import { after, before, describe, it } from 'mocha'
-import { createBuyers } from '../../factories/accounts.ts'
+import { createAccount, createBuyers } from '../../factories/accounts.ts'
 import { createDraft, createSale } from '../../factories/sales.ts'
 import { endSale, pauseSale, resumeSale } from '../../../src/sale.ts'
 import { SYSTEM } from '../../../src/spike-events/transitions.ts'
-import { buy, order, pay, readOrder } from '../../support/buying.ts'
+import { buy, order, pay, readOrder, verdictOn } from '../../support/buying.ts'
 import { createClient, expectRefusal, type Client, type Reply } from '../../support/http.ts'
 import { atRest, stateOf } from '../../support/state.ts'
 import { until } from '../../support/wait.ts'
@@ -74,7 +74,7 @@ describe('a purchase that the sale refuses', () => {
     const reply = await refused(eventId, 503, 'SALE_PAUSED')
     expect(Number(reply.headers.get('retry-after'))).to.be.within(1, 60)
     await resumeSale(world, eventId, SYSTEM)
-    expect((await buy(api, eventId, buyer)).status).to.equal(202)
+    await order(api, eventId, buyer)
   })
 
   it('tells NOT_READY from NOT_FOUND when Redis has lost the gate of a sale', async () => {
@@ -112,7 +112,7 @@ describe('a purchase that the sale refuses', () => {
     const eventId = await createSale(world, { perUserLimit: 2 })
     const { body } = await refused(eventId, 400, 'VALIDATION_FAILED', buyer, { quantity: 3 })
     expect(JSON.stringify(body.data)).to.include('quantity').and.to.include('2')
-    expect((await buy(api, eventId, buyer, { quantity: 2 })).status).to.equal(202)
+    await order(api, eventId, buyer, { quantity: 2 })
   })
 
   it('says ALL_HELD to who wants more units than are left, and sells what is left to others', async () => {
@@ -122,6 +122,24 @@ describe('a purchase that the sale refuses', () => {
     await refused(eventId, 409, 'ALL_HELD', other, { quantity: 2 })
     await order(api, eventId, other, { quantity: 1 })
   })
+
+  for (const [what, lose] of Object.entries({
+    deleted: (id: string) => world.knex('users').where({ id }).delete(),
+    disabled: (id: string) => world.knex('users').where({ id }).update({ disabled: true }),
+  }))
+    it(`makes no order for a ${what} account whose token is still good, and keeps no unit`, async () => {
+      const eventId = await createSale(world)
+      const account = await createAccount(world)
+      await lose(account.id)
+      const buyer = { user_id: account.id, email: account.email, access_token: account.token }
+      const reply = await buy(api, eventId, buyer)
+      if (reply.status === 202) {
+        const verdict = await verdictOn(api, reply.body.data.reservation_id, buyer)
+        expect(verdict).to.include({ status: 'void', reason: 'unknown_buyer' })
+      } else expectRefusal(reply, 401, 'UNAUTHENTICATED')
+      expect(await world.knex('orders').where({ event_id: eventId })).to.deep.equal([])
+      await until('the unit to be back', async () => (await world.redis.get(`{spike:${eventId}}:stock`)) === '10')
+    })
 
   async function endOf(eventId: string): Promise<number> {
     return Number(await world.redis.hget(`{spike:${eventId}}:gate`, 'end_ms'))

@@ -1,0 +1,42 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { fileURLToPath } from 'node:url'
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url))
+const SOURCES = ['src', 'workers', 'dashboard', 'migrations', 'seeds', 'tools', 'test', 'knexfile.ts']
+
+/** The checks of the sources, in the order in which they run. */
+const CHECKS: { name: string; script: string; args: string[] }[] = [
+  {
+    name: 'format',
+    script: 'node_modules/prettier/bin/prettier.cjs',
+    args: ['--check', '--log-level=warn', '.'],
+  },
+  { name: 'lint', script: 'node_modules/oxlint/bin/oxlint', args: ['--type-aware', '--quiet', ...SOURCES] },
+  { name: 'types', script: 'node_modules/typescript/bin/tsc', args: ['--noEmit'] },
+  {
+    name: 'imports',
+    script: 'node_modules/dependency-cruiser/bin/dependency-cruise.mjs',
+    args: ['--config', '.dependency-cruiser.cjs', ...SOURCES],
+  },
+]
+
+/** Runs all checks, also after one has failed. @returns whether all passed */
+export async function checkSources(): Promise<boolean> {
+  let ok = true
+  for (const { name, script, args } of CHECKS) {
+    const began = Date.now()
+    const child = spawn(process.execPath, [script, ...args], { cwd: ROOT, stdio: ['ignore', 'pipe', 'pipe'] })
+    let output = ''
+    for (const stream of [child.stdout, child.stderr])
+      stream.on('data', (chunk: Buffer) => (output += chunk.toString()))
+    const [code] = (await once(child, 'close')) as [number | null]
+    process.stdout.write(
+      `${name}: ${code === 0 ? 'ok' : 'FAILED'} (${((Date.now() - began) / 1_000).toFixed(1)} s)\n`,
+    )
+    if (code === 0) continue
+    process.stdout.write(output)
+    ok = false
+  }
+  return ok
+}

@@ -1,0 +1,41 @@
+/**
+ * `npm test`: the checks of the sources, the build, then every test on real services, with coverage.
+ * `npm test -- test/lua` runs only those tests, without the checks.
+ */
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { fileURLToPath } from 'node:url'
+import { checkSources } from './lib/checks.ts'
+import { runCommand, type Cleanup } from './lib/command.ts'
+import { build, provideEnvironment } from './lib/set-up.ts'
+
+const ROOT = fileURLToPath(new URL('..', import.meta.url))
+const say = (line: string) => process.stdout.write(`${line}\n`)
+
+await runCommand(async (cleanup, signal) => {
+  const only = process.argv.slice(2)
+  if (only.length === 0 && !(await checkSources())) return 1
+  const [{ env, services }] = await Promise.all([provideEnvironment(say, signal), build()])
+  cleanup.add(() => services.stop())
+  return runMocha(only, env, cleanup)
+})
+
+/** Mocha under c8; the processes that tests start are covered too. Ends with the counts on a line of their own. */
+async function runMocha(only: readonly string[], env: NodeJS.ProcessEnv, cleanup: Cleanup): Promise<number> {
+  const mocha = ['node_modules/mocha/bin/mocha.js', ...(only.length === 0 ? [] : ['--spec', ...only])]
+  const child = spawn(process.execPath, ['node_modules/c8/bin/c8.js', process.execPath, ...mocha], {
+    cwd: ROOT,
+    env: { ...env, FORCE_COLOR: process.stdout.isTTY ? '1' : '0' },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  cleanup.add(() => child.kill('SIGTERM'))
+  let output = ''
+  child.stdout.on('data', (chunk: Buffer) => {
+    output += chunk.toString()
+    process.stdout.write(chunk)
+  })
+  const [code] = (await once(child, 'close')) as [number | null]
+  const count = (word: string) => Number(new RegExp(`^\\s*(\\d+) ${word}`, 'm').exec(output)?.[1] ?? 0)
+  say(`\n${count('passing')} passed, ${count('failing')} failed, ${count('pending')} skipped`)
+  return count('passing') === 0 ? 1 : (code ?? 1)
+}

@@ -83,7 +83,7 @@ function createDashboard(log: Logger, board: Middleware, session: SessionDepende
     else await next()
   })
   app.use(refuseCrossSite())
-  app.use(loginBody() as Middleware)
+  app.use(loginBody())
   app.use(loginRoutes(session) as Middleware)
   app.use(requireOperator(session) as Middleware)
   app.use(board)

@@ -1,14 +1,14 @@
 import type { Knex } from 'knex'
 import { v7 as uuidv7 } from 'uuid'
-import { loadSeedPassword } from '../src/platform/config.ts'
+import { loadSeedSettings } from '../src/platform/config.ts'
 import { hashPassword } from '../src/users/accounts.ts'
 import type { Role } from '../src/users/model.ts'
 
 const BUYERS = 10
 
-/** admin@, operator@ and buyer1@ to buyer10@spike.test; accounts that exist keep their password. */
+/** admin@ and operator@spike.test, outside prod buyer1@ to buyer10@ too; accounts that exist keep their password. */
 export async function seed(knex: Knex): Promise<void> {
-  const password = loadSeedPassword(process.env)
+  const { password, withTestData } = loadSeedSettings(process.env)
   const account = async (name: string, role: Role) => ({
     id: uuidv7(),
     email: `${name}@spike.test`,
@@ -16,6 +16,6 @@ export async function seed(knex: Knex): Promise<void> {
     role,
   })
   const rows = [await account('admin', 'admin'), await account('operator', 'operator')]
-  for (let n = 1; n <= BUYERS; n++) rows.push(await account(`buyer${n}`, 'user'))
+  for (let n = 1; withTestData && n <= BUYERS; n++) rows.push(await account(`buyer${n}`, 'user'))
   await knex('users').insert(rows).onConflict('email').ignore()
 }

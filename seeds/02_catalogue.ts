@@ -1,5 +1,6 @@
 import type { Knex } from 'knex'
 import { v7 as uuidv7 } from 'uuid'
+import { loadSeedSettings } from '../src/platform/config.ts'
 
 const PRODUCTS = [
   { sku: 'PHONE-X', name: 'Phone X', description: '6.1 inch, 256 GB', price: 499_900, stock: 2_000 },
@@ -7,8 +8,9 @@ const PRODUCTS = [
   { sku: 'KETTLE-1', name: 'Kettle', description: '1.7 l, 2200 W', price: 19_900, stock: 1_000 },
 ] as const
 
-/** A few products with inventory; products that exist stay as they are. */
+/** Outside prod, a few products with inventory; products that exist stay as they are. */
 export async function seed(knex: Knex): Promise<void> {
+  if (!loadSeedSettings(process.env).withTestData) return
   for (const { stock, ...product } of PRODUCTS)
     await knex.transaction(async (trx) => {
       const [created] = await trx('products')

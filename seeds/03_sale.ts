@@ -1,10 +1,12 @@
 import type { Knex } from 'knex'
+import { loadSeedSettings } from '../src/platform/config.ts'
 import { createEvent, publishEvent, SYSTEM } from '../src/spike-events/transitions.ts'
 
 const DAY_MS = 86_400_000
 
-/** One sale that can be bought from now, unless one is running. The workers open its gate in Redis. */
+/** Outside prod, one sale that can be bought from now, unless one is running. The workers open its gate in Redis. */
 export async function seed(knex: Knex): Promise<void> {
+  if (!loadSeedSettings(process.env).withTestData) return
   const product = await knex('products').where('sku', 'PHONE-X').first('id')
   const running = await knex('spike_events')
     .where({ product_id: product.id, status: 'published' })

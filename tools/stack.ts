@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import { loadConfig, loadEnvFile, loadSeedPassword } from '../src/platform/config.ts'
+import { loadConfig, loadEnvFile, loadSeedSettings } from '../src/platform/config.ts'
 import { createApiClient, type ApiClient } from './lib/api-client.ts'
 import { stackBanner } from './lib/banner.ts'
 import { runCommand } from './lib/command.ts'
@@ -29,7 +29,7 @@ await runCommand(async (cleanup, signal) => {
   const client = createApiClient(baseUrl, 2)
   cleanup.add(() => client.close())
   const eventId = await openSale(client)
-  const password = loadSeedPassword(env)
+  const password = loadSeedSettings(env).password
   const login = await client.call('POST', '/auth/login', { body: { email: 'buyer1@spike.test', password } })
   say(
     stackBanner({

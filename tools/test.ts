@@ -22,7 +22,7 @@ await runCommand(async (cleanup, signal) => {
 
 /** Mocha under c8; the processes that tests start are covered too. Ends with the counts on a line of their own. */
 async function runMocha(only: readonly string[], env: NodeJS.ProcessEnv, cleanup: Cleanup): Promise<number> {
-  const mocha = ['node_modules/mocha/bin/mocha.js', ...(only.length === 0 ? [] : ['--spec', ...only])]
+  const mocha = ['node_modules/mocha/bin/mocha.js', '--recursive', ...(only.length === 0 ? ['test'] : only)]
   const child = spawn(process.execPath, ['node_modules/c8/bin/c8.js', process.execPath, ...mocha], {
     cwd: ROOT,
     env: { ...env, FORCE_COLOR: process.stdout.isTTY ? '1' : '0' },

@@ -118,14 +118,14 @@ export function loadConfig(env: NodeJS.ProcessEnv): Config {
 const DEV_SEED_PASSWORD = 'spike-dev-password'
 
 /**
- * The password of the seeded accounts. There is no default in prod.
+ * What the seeds may make. In prod that is the admin and the operator with a password that was chosen for them.
  * @throws ConfigError
  */
-export function loadSeedPassword(env: NodeJS.ProcessEnv): string {
-  const password = env.SEED_PASSWORD ?? ''
-  if (password !== '') return password
-  if (env.APP_ENV === 'prod') throw new ConfigError(['SEED_PASSWORD is missing: there is no default in prod'])
-  return DEV_SEED_PASSWORD
+export function loadSeedSettings(env: NodeJS.ProcessEnv): { password: string; withTestData: boolean } {
+  const withTestData = env.APP_ENV !== 'prod'
+  const password = env.SEED_PASSWORD || (withTestData ? DEV_SEED_PASSWORD : '')
+  if (password === '') throw new ConfigError(['SEED_PASSWORD is missing: there is no default in prod'])
+  return { password, withTestData }
 }
 
 /** Reads `.env` of the working folder when there is one; names already in the environment win. */

@@ -26,12 +26,15 @@ interface CrowdOptions {
   eventId: string
   payShare: number
   seed: number
+  /** Makes buyers try again when the API does not answer, as people do while a server restarts. */
+  surviveOutages?: boolean
   /** Buyers stop waiting for units to come back after this time. */
   patienceMs: number
 }
 
 /** Share of the buyers who try again while units are only held by others. */
 const PATIENT_SHARE = 0.15
+const OUTAGE_MS = 30_000
 const POLL_MS = { reservation: 300, order: 600 }
 
 export function newCrowdLog(): CrowdLog {
@@ -68,11 +71,17 @@ async function shop(
   const patient = random() < PATIENT_SHARE
   try {
     for (;;) {
-      const reply = await options.rush.call('POST', `/spike-events/${options.eventId}/orders`, {
-        token: buyer.access_token,
-      })
+      const reply = await call(
+        options,
+        options.rush,
+        buyer,
+        'POST',
+        `/spike-events/${options.eventId}/orders`,
+      )
       log.attempts++
-      if (reply.status === 202) {
+      // An answer that was lost on the way: the next try is told what the first one got.
+      const lostAnswer = options.surviveOutages === true && reply.error === 'ALREADY_PURCHASED'
+      if (reply.status === 202 || lostAnswer) {
         const rid = String(reply.data.reservation_id)
         log.told.push(rid)
         log.accepted++
@@ -100,7 +109,7 @@ async function followOrder(
   log.ordered++
   const order = `/orders/${String(verdict.order_id)}`
   if (pays) {
-    const started = await call(options, buyer, 'POST', `${order}/payments`)
+    const started = await call(options, options.followUp, buyer, 'POST', `${order}/payments`)
     if (started.status !== 202 && started.error !== 'ORDER_NOT_PENDING')
       throw new Error(`payment answered ${started.status} ${started.error}`)
   } else {
@@ -120,7 +129,7 @@ async function poll(
   final: readonly string[],
 ): Promise<Record<string, unknown>> {
   for (const end = Date.now() + 60_000; Date.now() < end;) {
-    const { status, error, data } = await call(options, buyer, 'GET', path)
+    const { status, error, data } = await call(options, options.followUp, buyer, 'GET', path)
     if (status !== 200) throw new Error(`${path} answered ${status} ${error}`)
     if (final.includes(String(data.status))) return data
     await sleep(everyMs)
@@ -128,8 +137,21 @@ async function poll(
   throw new Error(`${path} had no end within a minute`)
 }
 
-function call(options: CrowdOptions, buyer: LoadBuyer, method: string, path: string): Promise<ApiReply> {
-  return options.followUp.call(method, path, { token: buyer.access_token })
+async function call(
+  options: CrowdOptions,
+  client: ApiClient,
+  buyer: LoadBuyer,
+  method: string,
+  path: string,
+): Promise<ApiReply> {
+  for (const end = Date.now() + OUTAGE_MS; ; await sleep(100)) {
+    try {
+      const reply = await client.call(method, path, { token: buyer.access_token })
+      if (reply.error !== 'NOT_READY' || !options.surviveOutages || Date.now() > end) return reply
+    } catch (error) {
+      if (!options.surviveOutages || Date.now() > end) throw error
+    }
+  }
 }
 
 function count(counts: Map<string, number>, key: string): void {

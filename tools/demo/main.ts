@@ -2,7 +2,7 @@
 import { once } from 'node:events'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { loadConfig, loadEnvFile, loadSeedPassword, type Config } from '../../src/platform/config.ts'
+import { loadConfig, loadEnvFile, loadSeedSettings, type Config } from '../../src/platform/config.ts'
 import { createLogger } from '../../src/platform/logger.ts'
 import { createPostgres } from '../../src/platform/postgres/client.ts'
 import { createQueueRedis, createRedis } from '../../src/platform/redis/client.ts'
@@ -46,11 +46,11 @@ await runCommand(async (cleanup, signal) => {
   const processes = await startProcesses(env, LOGS, cleanup)
   say(`api, workers and dashboard run (pids ${processes.map((p) => p.pid).join(', ')})`)
 
-  const holds = await runSale(config, options, loadSeedPassword(env), cleanup)
+  const holds = await runSale(config, options, loadSeedSettings(env).password, cleanup)
   if (!options.keep) return holds ? 0 : 1
   say(`\nEverything stays up until Ctrl-C.\n  API        http://127.0.0.1:${config.port}/api/v1`)
   say(
-    `  Dashboard  http://127.0.0.1:${config.dashboardPort}  (operator@spike.test, ${loadSeedPassword(env)})`,
+    `  Dashboard  http://127.0.0.1:${config.dashboardPort}  (operator@spike.test, ${loadSeedSettings(env).password})`,
   )
   await once(signal, 'abort')
   return holds ? 0 : 1

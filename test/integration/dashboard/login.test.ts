@@ -106,7 +106,10 @@ describe('the way into the dashboard', () => {
     const reply = await sendLogin(dashboard, operator)
     const [cookie = '', ...more] = reply.headers.getSetCookie()
     expect(more).to.deep.equal([])
-    const flags = cookie.split('; ').slice(1).map((flag) => flag.toLowerCase())
+    const flags = cookie
+      .split('; ')
+      .slice(1)
+      .map((flag) => flag.toLowerCase())
     expect(flags).to.include.members(['path=/', 'httponly', 'samesite=strict'])
     expect(flags.some((flag) => flag.startsWith('domain='))).to.equal(false)
   })
@@ -170,7 +173,9 @@ describe('the way into the dashboard', () => {
       ] as const)
         expect((await dashboard(method, path, { headers: { ...session, ...headers } })).status).to.equal(403)
     }
-    expect(await world.queueRedis.hget(`{${world.config.namespace}}:close-order:meta`, 'paused')).to.equal(null)
+    expect(await world.queueRedis.hget(`{${world.config.namespace}}:close-order:meta`, 'paused')).to.equal(
+      null,
+    )
     const own = { origin: world.dashboardUrl, 'sec-fetch-site': 'same-origin' }
     expect((await sendLogin(dashboard, operator, own)).status).to.equal(302)
   })
@@ -184,7 +189,8 @@ describe('the way into the dashboard', () => {
     expect(Number(limited.headers.get('retry-after'))).to.be.within(1, 60)
     expect(limited.headers.getSetCookie()).to.deep.equal([])
     const headers = { 'x-forwarded-for': '203.0.113.9' }
-    for (let i = 0; i < 19; i++) await sendLogin(dashboard, { email: `x${i}@x.test`, password: 'wrong' }, headers)
+    for (let i = 0; i < 19; i++)
+      await sendLogin(dashboard, { email: `x${i}@x.test`, password: 'wrong' }, headers)
     expect((await sendLogin(dashboard, operator, headers)).status).to.equal(429)
   })
 })

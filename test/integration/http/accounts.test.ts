@@ -66,7 +66,8 @@ describe('accounts over HTTP', () => {
 
   it('come to one account when 50 registrations of one e-mail arrive at once', async () => {
     const email = newEmail()
-    const variant = (i: number) => [...email].map((c, n) => ((i >> n % 6) & 1 ? c.toUpperCase() : c)).join('')
+    const variant = (i: number) =>
+      email.replaceAll(/./g, (c, n: number) => ((i >> (n % 6)) & 1 ? c.toUpperCase() : c))
     const replies = await Promise.all(Array.from({ length: 50 }, (_, i) => register(variant(i))))
     const statuses = replies.map((reply) => `${reply.status} ${reply.body.error ?? ''}`.trim())
     expect(statuses.filter((status) => status === '201')).to.have.length(1)
@@ -83,7 +84,7 @@ describe('accounts over HTTP', () => {
       await login(newEmail(), known.password),
       await login(disabled.email, disabled.password),
     ]
-    const shapes = replies.map(({ status, body: { request_id: _, ...rest } }) => ({ status, ...rest }))
+    const shapes = replies.map(({ status, body }) => ({ status, ...body, request_id: '' }))
     expectRefusal(replies[0] as never, 401, 'INVALID_CREDENTIALS')
     expect(shapes[1]).to.deep.equal(shapes[0])
     expect(shapes[2]).to.deep.equal(shapes[0])
@@ -94,7 +95,13 @@ describe('accounts over HTTP', () => {
     const email = newEmail()
     const long = `${'p'.repeat(100)} ünïcode 密码 `
     expect((await register(email, long)).status).to.equal(201)
-    for (const wrong of [long.slice(0, 72), long.trim(), `${long} `, long.normalize('NFD'), long.toUpperCase()])
+    for (const wrong of [
+      long.slice(0, 72),
+      long.trim(),
+      `${long} `,
+      long.normalize('NFD'),
+      long.toUpperCase(),
+    ])
       expectRefusal(await login(email, wrong), 401, 'INVALID_CREDENTIALS')
     expect((await login(email, long)).status).to.equal(200)
   })
@@ -128,10 +135,31 @@ describe('accounts over HTTP', () => {
 
   it('are not made of input that is no e-mail or no password', async () => {
     const before = await stateOf(world)
-    const emails = ['', 'x', 'x@', '@x.test', 'a b@x.test', 'a@x.test\n', `a\u0000@x.test`, null, 1, {}, ['a@x.test']]
+    const emails = [
+      '',
+      'x',
+      'x@',
+      '@x.test',
+      'a b@x.test',
+      'a@x.test\n',
+      `a\u0000@x.test`,
+      null,
+      1,
+      {},
+      ['a@x.test'],
+    ]
     for (const email of [...emails, `${'a'.repeat(250)}@x.test`, { $ne: '' }, 'a@x.test, b@x.test'])
       expectRefusal(await register(email), 400, 'VALIDATION_FAILED')
-    for (const password of ['', 'short', 'p'.repeat(129), 'p'.repeat(15_000), null, 1_234_567_890, {}, [PASSWORD]]) {
+    for (const password of [
+      '',
+      'short',
+      'p'.repeat(129),
+      'p'.repeat(15_000),
+      null,
+      1_234_567_890,
+      {},
+      [PASSWORD],
+    ]) {
       expectRefusal(await register(newEmail(), password), 400, 'VALIDATION_FAILED')
     }
     expectRefusal(await api('POST', '/auth/register'), 400, 'VALIDATION_FAILED')
@@ -146,7 +174,8 @@ describe('accounts over HTTP', () => {
       .knex('users')
       .whereIn('email', emails)
       .select('password_hash')
-    for (const { password_hash: hash } of hashes) expect(hash).to.match(/^\$argon2id\$v=19\$m=19456,t=2,p=1\$/)
+    for (const { password_hash: hash } of hashes)
+      expect(hash).to.match(/^\$argon2id\$v=19\$m=19456,t=2,p=1\$/)
     expect(hashes[0]?.password_hash).to.not.equal(hashes[1]?.password_hash)
   })
 })

@@ -50,7 +50,9 @@ describe('limits on tries, which are on by default', () => {
     const replies = []
     for (let i = 0; i < 31; i++)
       replies.push(await login(newEmail(), 'wrong password', { 'x-forwarded-for': `203.0.113.${i}` }))
-    expect(replies.slice(0, 30).map((reply) => reply.status)).to.deep.equal(Array.from({ length: 30 }, () => 401))
+    expect(replies.slice(0, 30).map((reply) => reply.status)).to.deep.equal(
+      Array.from({ length: 30 }, () => 401),
+    )
     expectLimited(replies[30])
   })
 

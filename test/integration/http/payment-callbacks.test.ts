@@ -43,7 +43,12 @@ describe("the payment provider's callback", () => {
     await world
       .knex('payments')
       .insert({ id: paymentId, order_id: orderId, provider: 'simulated', ...amounts })
-    const callback = { txn_id: `txn-${randomUUID()}`, payment_id: paymentId, kind: 'captured' as const, ...amounts }
+    const callback = {
+      txn_id: `txn-${randomUUID()}`,
+      payment_id: paymentId,
+      kind: 'captured' as const,
+      ...amounts,
+    }
     return { eventId, orderId, callback }
   }
 
@@ -91,8 +96,7 @@ describe("the payment provider's callback", () => {
       [raw.replace('500', '1'), good],
     ]
     const before = await stateOf(world, eventId)
-    for (const [body, signature] of bad)
-      expectRefusal(await post(body, signature), 401, 'INVALID_SIGNATURE')
+    for (const [body, signature] of bad) expectRefusal(await post(body, signature), 401, 'INVALID_SIGNATURE')
     expect(await stateOf(world, eventId)).to.deep.equal(before)
     expect((await post(raw, good)).status).to.equal(200)
   })
@@ -101,7 +105,13 @@ describe("the payment provider's callback", () => {
     const { eventId, callback } = await openPayment()
     await atRest(world, eventId)
     const before = await stateOf(world, eventId)
-    for (const change of [{ amount: 499 }, { amount: 501 }, { amount: 0 }, { currency: 'USD' }, { currency: 'cny' }])
+    for (const change of [
+      { amount: 499 },
+      { amount: 501 },
+      { amount: 0 },
+      { currency: 'USD' },
+      { currency: 'cny' },
+    ])
       expectRefusal(await send({ ...callback, ...change }), 409, 'PAYMENT_MISMATCH')
     expect(await stateOf(world, eventId)).to.deep.equal(before)
   })
@@ -149,7 +159,10 @@ describe("the payment provider's callback", () => {
       'seen_before',
       'seen_before',
     ])
-    const refunds = await world.knex('refunds').where('order_id', orderId).select('txn_id', 'amount', 'reason')
+    const refunds = await world
+      .knex('refunds')
+      .where('order_id', orderId)
+      .select('txn_id', 'amount', 'reason')
     expect(refunds).to.deep.equal([{ txn_id: second.txn_id, amount: 500, reason: 'already_paid' }])
     expect((await readOrder(api, orderId, buyer)).status).to.equal('paid')
   })
@@ -167,7 +180,10 @@ describe("the payment provider's callback", () => {
   it('that comes after the order has lapsed opens a refund; the order stays closed, the unit given back', async () => {
     const { eventId, orderId, callback } = await openPayment({ paymentWindowS: 1 })
     await until('the order to lapse', async () => (await readOrder(api, orderId, buyer)).status === 'closed')
-    await until('the unit to be back', async () => (await world.redis.get(`{spike:${eventId}}:stock`)) === '10')
+    await until(
+      'the unit to be back',
+      async () => (await world.redis.get(`{spike:${eventId}}:stock`)) === '10',
+    )
     const replies = await Promise.all([send(callback), send(callback)])
     expect(replies.map((reply) => reply.body.data.result).toSorted()).to.deep.equal([
       'refund_opened',

@@ -84,7 +84,10 @@ describe('paying an order over HTTP', () => {
     expectRefusal(reply, 409, 'ORDER_NOT_PENDING')
     expect(reply.body.data).to.deep.equal({ status: 'closed' })
     expect(await paymentsOf(orderId)).to.deep.equal([])
-    await until('the unit to be back', async () => (await world.redis.get(`{spike:${eventId}}:stock`)) === '10')
+    await until(
+      'the unit to be back',
+      async () => (await world.redis.get(`{spike:${eventId}}:stock`)) === '10',
+    )
   })
 
   it('of an order of somebody else, or of nobody, is not found and changes nothing', async () => {
@@ -119,8 +122,9 @@ describe('paying an order over HTTP', () => {
     const eventId = await createSale(world, { stock: 10 })
     const orders = await Promise.all(buyers.map((who) => order(api, eventId, who)))
     await Promise.all(orders.map(({ orderId }, i) => pay(api, orderId, buyers[i] as LoadBuyer)))
-    await until('redis to hear of all', async () =>
-      (await world.redis.hget(`{spike:${eventId}}:gate`, 'paid')) === '10',
+    await until(
+      'redis to hear of all',
+      async () => (await world.redis.hget(`{spike:${eventId}}:gate`, 'paid')) === '10',
     )
     expect(await world.scripts.countUnits({ eventId })).to.include({ stock: 0, paid: 10, confirmed: 0 })
     expect(await world.knex('orders').where({ event_id: eventId, status: 'paid' }).count()).to.deep.equal([

@@ -74,7 +74,15 @@ describe('every answer of the API', () => {
       expect(reply.body.request_id).to.equal(id)
     }
     const made = new Set<string | null>()
-    for (const id of ['short', 'x'.repeat(65), 'has space here', '"quoted-id"', '<script>abc', 'a,b,c,d,e,f', '']) {
+    for (const id of [
+      'short',
+      'x'.repeat(65),
+      'has space here',
+      '"quoted-id"',
+      '<script>abc',
+      'a,b,c,d,e,f',
+      '',
+    ]) {
       const reply = await root('GET', '/healthz', { headers: { 'x-request-id': id } })
       expect(reply.headers.get('x-request-id')).to.match(/^[0-9a-f]{8}-[0-9a-f-]{27}$/)
       made.add(reply.headers.get('x-request-id'))
@@ -85,8 +93,16 @@ describe('every answer of the API', () => {
   it('may be read by the origins that are listed and by no other', async () => {
     const good = await api('GET', '/products', { headers: { origin: ORIGIN } })
     expect(good.headers.get('access-control-allow-origin')).to.equal(ORIGIN)
-    expect(good.headers.get('access-control-expose-headers')).to.match(/Location/).and.to.match(/Retry-After/)
-    for (const origin of ['https://evil.example', `${ORIGIN}.evil.example`, 'http://shop.example', 'null', '*']) {
+    expect(good.headers.get('access-control-expose-headers'))
+      .to.match(/Location/)
+      .and.to.match(/Retry-After/)
+    for (const origin of [
+      'https://evil.example',
+      `${ORIGIN}.evil.example`,
+      'http://shop.example',
+      'null',
+      '*',
+    ]) {
       const reply = await api('GET', '/products', { headers: { origin } })
       expect(reply.status).to.equal(200)
       expect(reply.headers.get('access-control-allow-origin'), origin).to.equal(null)

@@ -131,11 +131,7 @@ describe('a purchase with a body that is not right', () => {
     'nonsense',
   ])
     it(`is refused with the content type ${type} and changes nothing`, () =>
-      refused(
-        { raw: '{"quantity": 1}', headers: { 'content-type': type } },
-        415,
-        'UNSUPPORTED_MEDIA_TYPE',
-      ))
+      refused({ raw: '{"quantity": 1}', headers: { 'content-type': type } }, 415, 'UNSUPPORTED_MEDIA_TYPE'))
 
   it('left the sale able to sell', async () => {
     const { orderId } = await order(api, eventId, buyer, { quantity: 2 })

@@ -54,11 +54,18 @@ describe('many purchases at once', () => {
       .where('event_id', eventId)
       .select('status', 'amount')
     expect(orders).to.deep.equal(Array.from({ length: 20 }, () => ({ status: 'pending', amount: 500 })))
-    expect(await world.knex('spike_events').where('id', eventId).first('granted', 'available')).to.deep.equal({
-      granted: 20,
-      available: 0,
+    expect(await world.knex('spike_events').where('id', eventId).first('granted', 'available')).to.deep.equal(
+      {
+        granted: 20,
+        available: 0,
+      },
+    )
+    expect(await world.scripts.countUnits({ eventId })).to.include({
+      stock: 0,
+      confirmed: 20,
+      held: 0,
+      queued: 0,
     })
-    expect(await world.scripts.countUnits({ eventId })).to.include({ stock: 0, confirmed: 20, held: 0, queued: 0 })
   })
 
   async function claimsOf(eventId: string): Promise<{ user_id: string; units: number }[]> {

@@ -125,6 +125,7 @@ describe('a purchase with a token that is not right', () => {
       { role: 'root' },
       { role: ['admin'] },
     ]
-    for (const change of odd) await refused({ authorization: `Bearer ${forge(secret, { ...good, ...change })}` })
+    for (const change of odd)
+      await refused({ authorization: `Bearer ${forge(secret, { ...good, ...change })}` })
   })
 })

@@ -131,7 +131,11 @@ describe('who may run a sale', () => {
     const eventId = await createSale(world)
     const count = async (): Promise<unknown> => world.knex('audit_log').where({ target: eventId }).count()
     const before = await count()
-    expectRefusal(await api('POST', `/spike-events/${eventId}/resume`, { token: admin.token }), 409, 'WRONG_STATE')
+    expectRefusal(
+      await api('POST', `/spike-events/${eventId}/resume`, { token: admin.token }),
+      409,
+      'WRONG_STATE',
+    )
     expect(await count()).to.deep.equal(before)
   })
 })

@@ -99,8 +99,11 @@ describe('running a sale over HTTP', () => {
     const live = await createSale(world, { stock: 5 })
     const [buyer] = await createBuyers(world, 1)
     if (buyer !== undefined) await buy(api, live, buyer)
-    const { data } = (await api<{ items: EventData[]; total: number }>('GET', '/spike-events?page_size=100')).body
-    const found = Object.fromEntries(data.items.map((event) => [event.id, `${event.state} ${event.remaining}`]))
+    const { data } = (await api<{ items: EventData[]; total: number }>('GET', '/spike-events?page_size=100'))
+      .body
+    const found = Object.fromEntries(
+      data.items.map((event) => [event.id, `${event.state} ${event.remaining}`]),
+    )
     expect(found).to.include({ [eventId]: 'published 7', [live]: 'live 4' })
     expect(data.total).to.equal(data.items.length)
     const second = await api<{ items: EventData[] }>('GET', '/spike-events?page=2&page_size=1')

@@ -48,13 +48,19 @@ describe('BatchConsumer', () => {
     await world.close()
   })
 
+  /** How often the consumer under test has declared its queue: once for each channel. */
+  let prepared: number
   const started = async (handle: Handle): Promise<BatchConsumer> => {
+    prepared = 0
     consumer = new BatchConsumer({
       connection,
       queue,
       maxBatch: MAX_BATCH,
       maxWaitMs: 20,
-      prepare: (channel) => declareTopology(channel, world.topology),
+      prepare: async (channel) => {
+        await declareTopology(channel, world.topology)
+        prepared++
+      },
       handle,
       log: world.log,
     })
@@ -156,10 +162,7 @@ describe('BatchConsumer', () => {
     const seen: string[] = []
     const running = await started(async (batch) => void seen.push(...textsOf(batch)))
     await broker.channel.deleteQueue(queue)
-    await until('a new queue with a consumer', async () => {
-      await declareTopology(broker.channel, world.topology)
-      return (await broker.consumers(queue)) === 1
-    })
+    await until('a new channel', () => prepared === 2)
     await broker.send(queue, ['after'])
     await until('the message', () => seen.length > 0)
     await running.stop()

@@ -111,7 +111,7 @@ async function lockCandidates(trx: Knex.Transaction, rids: readonly string[]): P
               WHERE s.event_id = r.event_id AND s.user_id = r.user_id AND NOT s.live)::int AS lapses
        FROM reservations r
        LEFT JOIN spike_events e ON e.id = r.event_id AND e.status <> 'draft'
-       LEFT JOIN users u ON u.id = r.user_id
+       LEFT JOIN users u ON u.id = r.user_id AND NOT u.disabled
       WHERE r.rid = ANY(?::uuid[])
       ORDER BY r.rid
         FOR UPDATE OF r`,
@@ -170,7 +170,7 @@ async function insertClaims(trx: Knex.Transaction, inputs: readonly OrderInput[]
       ORDER BY event_id, user_id, rid
          ON CONFLICT DO NOTHING
   RETURNING reservation_id`,
-    [toJson(inputs)],
+    [JSON.stringify(inputs)],
   )
   return new Set(rows.map((row: { reservation_id: string }) => row.reservation_id))
 }
@@ -235,7 +235,7 @@ async function insertOrders(trx: Knex.Transaction, inputs: readonly OrderInput[]
          FROM created
      )
      SELECT id, reservation_id, expires_at_ms FROM created`,
-    [toJson(inputs.map((i) => ({ ...i, item_id: uuidv7() })))],
+    [JSON.stringify(inputs.map((i) => ({ ...i, item_id: uuidv7() })))],
   )
   const created = new Map<string, number>(
     rows.map((r: { id: string; expires_at_ms: number }) => [r.id, r.expires_at_ms]),
@@ -271,7 +271,7 @@ async function writeVoids(trx: Knex.Transaction, refusals: readonly Refusal[]): 
      )
      INSERT INTO outbox (topic, key, payload)
      SELECT 'stock.released', rid, to_jsonb(input) FROM input WHERE reason <> 'unknown_event'`,
-    [toJson(input)],
+    [JSON.stringify(input)],
   )
   return input.map(({ rid, reason }) => ({ kind: 'void', rid, reason }))
 }
@@ -287,8 +287,4 @@ async function takeUnits(trx: Knex.Transaction, inputs: readonly OrderInput[]): 
       .update({ available: trx.raw('available - ?', [units]) })
     if (taken === 0) throw new Scarce()
   }
-}
-
-function toJson(rows: readonly object[]): string {
-  return JSON.stringify(rows)
 }

@@ -60,7 +60,8 @@ const APPLY_SQL = `
         ON CONFLICT DO NOTHING
     RETURNING kind
   ), updated AS (
-    UPDATE payments SET status = event.kind, updated_at = now() FROM event WHERE payments.id = :payment_id
+    UPDATE payments SET status = event.kind, updated_at = now() FROM event
+     WHERE payments.id = :payment_id AND (payments.status = 'pending' OR event.kind = 'captured')
   ), paid AS (
     UPDATE orders o SET status = 'paid', paid_at = now() FROM target, event
      WHERE o.id = target.id AND o.status = 'pending' AND event.kind = 'captured'

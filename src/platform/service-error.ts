@@ -1,3 +1,5 @@
+import { withinTime } from './time-limit.ts'
+
 /** A store or broker that does not answer, said in one line with what to do about it. */
 export class ServiceError extends Error {
   constructor(service: string, setting: string, url: string, cause: unknown) {
@@ -32,15 +34,9 @@ export async function firstContact<T>(
   contact: () => Promise<T>,
   timeoutMs = 5_000,
 ): Promise<T> {
-  let timer: NodeJS.Timeout | undefined
-  const limit = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => reject(new Error(`no answer in ${timeoutMs} ms`)), timeoutMs)
-  })
   try {
-    return await Promise.race([contact(), limit])
+    return await withinTime(contact(), timeoutMs)
   } catch (error) {
     throw new ServiceError(service.name, service.setting, service.url, error)
-  } finally {
-    clearTimeout(timer)
   }
 }

@@ -2,5 +2,5 @@
 import { provideServices } from '../../tools/services/index.ts'
 
 const { urls } = await provideServices({ env: process.env, log: () => {} })
-console.log(urls.REDIS_URL)
+process.stdout.write(`${urls.REDIS_URL}\n`)
 setInterval(() => {}, 1000)

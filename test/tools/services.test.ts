@@ -111,7 +111,7 @@ describe('provideServices', () => {
         if (url === undefined) return this.skip() // No Redis to be had on this machine.
         const redis = new Redis(url, { retryStrategy: () => null })
         redis.on('error', () => {})
-        const config = (await redis.config('GET', 'dir')) as string[]
+        const config = await redis.config('GET', 'dir')
         const instance = dirname(config[1] ?? '')
         expect(existsSync(instance)).to.equal(true)
         const ended = once(redis, 'end')

@@ -4,6 +4,7 @@
  */
 import type { ConsumeMessage } from 'amqplib'
 import { decodeMessage, type MessageDefinition } from '../../src/contracts/messages/message.ts'
+import { blamesValues } from '../../src/platform/postgres/transaction.ts'
 import type { Logger } from '../../src/platform/logger.ts'
 import { BatchConsumer } from '../../src/platform/rabbitmq/batch-consumer.ts'
 import type { RabbitConnection } from '../../src/platform/rabbitmq/connection.ts'
@@ -38,17 +39,51 @@ export function bridgeConsumer<Payload>(options: BridgeOptions<Payload>): BatchC
     prepare: (channel) => declareTopology(channel, topology),
     log,
     handle: async (batch) => {
-      const good: Payload[] = []
-      for (const delivery of batch) {
-        const decoded = decodeMessage(message, delivery.content)
-        if (decoded.ok) good.push(decoded.payload)
-        else {
-          log.warn({ messageId: delivery.properties.messageId, reason: decoded.reason }, 'message parked')
-          await park(delivery, queue, decoded.reason)
-        }
+      const decoded = batch.map((delivery) => ({
+        delivery,
+        message: decodeMessage(message, delivery.content),
+      }))
+      const good = decoded.flatMap(({ delivery, message: m }) =>
+        m.ok ? [{ delivery, payload: m.payload }] : [],
+      )
+      const bad = decoded.flatMap(({ delivery, message: m }) =>
+        m.ok ? [] : [{ delivery, reason: m.reason }],
+      )
+      bad.push(...(await forwardAll(forward, good)))
+      // Parked last: a batch that is tried again because a store was down has parked nothing yet.
+      for (const { delivery, reason } of bad) {
+        await park(delivery, queue, reason)
+        log.warn({ messageId: delivery.properties.messageId, reason }, 'message parked')
       }
-      if (good.length > 0) await forward(good)
       log.debug({ size: batch.length }, 'batch bridged')
     },
   })
+}
+
+interface Good<Payload> {
+  delivery: ConsumeMessage
+  payload: Payload
+}
+
+/**
+ * Forwards a batch, and when the database refuses a value in it, each message alone.
+ * @returns those that were refused, with the reason
+ * @throws when a store is down
+ */
+async function forwardAll<Payload>(
+  forward: (batch: readonly Payload[]) => Promise<void>,
+  good: readonly Good<Payload>[],
+): Promise<{ delivery: ConsumeMessage; reason: string }[]> {
+  if (good.length === 0) return []
+  try {
+    await forward(good.map(({ payload }) => payload))
+    return []
+  } catch (error) {
+    if (!blamesValues(error)) throw error
+    if (good.length === 1 && good[0] !== undefined)
+      return [{ delivery: good[0].delivery, reason: (error as Error).message }]
+  }
+  const refused = []
+  for (const one of good) refused.push(...(await forwardAll(forward, [one])))
+  return refused
 }

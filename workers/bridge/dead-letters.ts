@@ -58,7 +58,10 @@ export function deadLetterConsumer(options: {
 
 export function letterOfJob(job: ExhaustedJob): DeadLetter {
   return {
-    id: `job-${job.jobId.replaceAll(/[^A-Za-z0-9-]/g, '-').slice(0, 150)}`,
+    id: `job-${job.step}-${job.jobId
+      .replace(`${job.step}-`, '')
+      .replaceAll(/[^A-Za-z0-9-]/g, '-')
+      .slice(0, 150)}`,
     origin: job.step,
     reason: job.error,
     attempts: job.attempts,
@@ -74,10 +77,16 @@ function letterOfMessage(message: ConsumeMessage): DeadLetter {
     id: `message-${idOf(message)}`,
     origin: String(headers[ORIGIN_HEADER] ?? death?.queue ?? 'unknown'),
     reason: String(headers[REASON_HEADER] ?? death?.reason ?? 'unknown'),
-    attempts: Number(headers[ATTEMPTS_HEADER] ?? death?.count ?? 1),
+    attempts: countOf(headers[ATTEMPTS_HEADER] ?? death?.count),
     payload: message.content.toString('utf8').slice(0, MAX_PAYLOAD_CHARS),
     dead_at: new Date().toISOString(),
   }
+}
+
+/** Nobody vouches for the headers of a dead letter: what is no count counts as one. */
+function countOf(value: unknown): number {
+  const count = Math.trunc(Number(value))
+  return Number.isSafeInteger(count) && count > 0 ? count : 1
 }
 
 /** Stable over redeliveries of the same dead letter. */

@@ -33,7 +33,8 @@ const BY_STATUS: Record<number, ErrorName> = {
 
 function toApiError(error: unknown): ApiError | undefined {
   if (error instanceof ApiError) return error
-  const { status } = error as { status?: number }
+  const { status, code } = error as { status?: number; code?: string }
+  if (code?.startsWith('Z_')) return new ApiError('VALIDATION_FAILED') // zlib: a body that is not what it says
   const name = status === undefined ? undefined : BY_STATUS[status]
   if (name !== undefined) return new ApiError(name)
   return isTransient(error) || isRedisDown(error) ? new ApiError('NOT_READY') : undefined

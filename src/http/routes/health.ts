@@ -1,5 +1,9 @@
 import type Router from '@koa/router'
+import { withinTime } from '../../platform/time-limit.ts'
 import { answer, type Context } from '../context.ts'
+
+/** A dependency that is silent counts as down. */
+const CHECK_WITHIN_MS = 2_000
 
 export interface Readiness {
   /** False from the moment the process is told to stop. */
@@ -14,7 +18,9 @@ export function healthRoutes(router: Router, readiness: Readiness): void {
 
   router.get('/readyz', async (ctx: Context) => {
     const names = Object.keys(readiness.checks)
-    const results = await Promise.allSettled(Object.values(readiness.checks).map((check) => check()))
+    const results = await Promise.allSettled(
+      Object.values(readiness.checks).map((check) => withinTime(check(), CHECK_WITHIN_MS)),
+    )
     const checks = Object.fromEntries(
       names.map((name, i) => [name, results[i]?.status === 'fulfilled' ? 'ok' : 'down']),
     )

@@ -1,8 +1,7 @@
 import type Router from '@koa/router'
 import type { Redis } from 'ioredis'
 import { z } from 'zod'
-import { id } from '../../contracts/values.ts'
-import { MAX_QUANTITY } from '../../contracts/values.ts'
+import { id, MAX_QUANTITY, money } from '../../contracts/values.ts'
 import { spikeKeys } from '../../reserve/keys.ts'
 import { endSale, pauseSale, publishSale, resumeSale, type SaleDependencies } from '../../sale.ts'
 import { findEvent, listEvents, presentEvent } from '../../spike-events/model.ts'
@@ -19,7 +18,7 @@ const newEvent = z
     product_id: id,
     start_at: z.iso.datetime({ offset: true }),
     end_at: z.iso.datetime({ offset: true }),
-    spike_price: z.int().min(0),
+    spike_price: money,
     stock: z.int().min(1).max(1_000_000),
     payment_window_s: z.int().min(1).max(86_400),
     per_user_limit: z.int().min(1).max(MAX_QUANTITY).default(1),

@@ -24,17 +24,30 @@ export function createPostgres(options: PostgresOptions, log: Logger): Knex {
       connectionTimeoutMillis: 5_000,
       keepAlive: true,
       statement_timeout: 15_000,
+      query_timeout: 20_000, // for a network that is gone, where the server's limits do not reach us
       lock_timeout: 10_000,
       idle_in_transaction_session_timeout: 30_000,
     } as Knex.PgConnectionConfig, // knex's type lacks lock_timeout, which pg takes
     pool: { min: 0, max: options.poolMax, idleTimeoutMillis: 30_000 },
     acquireConnectionTimeout: 5_000,
+    log: knexLog(log),
   })
   // A connection that the server closes while it lies in the pool is replaced on the next use.
   knex.client.pool.on('poolDestroyFail', (_id: number, _resource: unknown, error: Error) =>
     log.warn({ err: error }, 'postgres connection did not close cleanly'),
   )
   return knex
+}
+
+/** knex writes to the console by default; the errors it tells of reach the caller as well. */
+function knexLog(log: Logger): Knex.Logger {
+  const line = (message: unknown) => log.warn({ from: 'knex' }, String(message))
+  return {
+    warn: line,
+    error: line,
+    deprecate: line,
+    debug: (message) => log.debug({ from: 'knex' }, String(message)),
+  }
 }
 
 /** Money is integer minor units far below 2^53, and counts come back as int8: numbers, not strings. */

@@ -24,6 +24,12 @@ export function isTransient(error: unknown): boolean {
   return name === 'KnexTimeoutError' || /^Connection (terminated|ended)/.test(message ?? '')
 }
 
+/** True when the values themselves were refused (data exception, integrity violation): trying again can't help. */
+export function blamesValues(error: unknown): boolean {
+  const { code } = error as { code?: unknown }
+  return typeof code === 'string' && /^2[23][0-9A-Z]{3}$/.test(code)
+}
+
 /**
  * Runs a whole transaction again after a deadlock, a serialisation failure or a lost connection.
  * The caller's transaction must be idempotent by its ids, because a lost connection may hide a commit.

@@ -100,7 +100,8 @@ describe('BatchConsumer', () => {
     const { opened, open } = gate()
     const seen: { text: string; redelivered: boolean }[] = []
     const running = await started(async (batch) => {
-      for (const { content, fields } of batch) seen.push({ text: content.toString(), redelivered: fields.redelivered })
+      for (const { content, fields } of batch)
+        seen.push({ text: content.toString(), redelivered: fields.redelivered })
       if (seen.length <= 3) await opened
     })
     await broker.send(queue, bodies(3))

@@ -67,10 +67,14 @@ describe('closeLapsedOrders', () => {
     const [lapsed] = await order(world, eventId, 1)
     const orderId = lapsed?.orderId ?? ''
     await letLapse(world.knex, [orderId])
-    const answers = await Promise.all(Array.from({ length: 10 }, () => closeLapsedOrders(world.knex, [orderId])))
+    const answers = await Promise.all(
+      Array.from({ length: 10 }, () => closeLapsedOrders(world.knex, [orderId])),
+    )
     expect(answers.flat().filter(({ kind }) => kind === 'closed')).to.have.length(1)
     expect(answers.flat().filter(({ kind }) => kind === 'not_pending')).to.have.length(9)
-    expect((await toldOf(world.knex, 'stock.released')).filter((rid) => rid === lapsed?.rid)).to.have.length(1)
+    expect((await toldOf(world.knex, 'stock.released')).filter((rid) => rid === lapsed?.rid)).to.have.length(
+      1,
+    )
     expect(await expectConserved(world.knex, eventId)).to.equal(10)
   })
 
@@ -93,7 +97,10 @@ describe('closeLapsedOrders', () => {
     const [first = '', second = '', , paid = ''] = (await order(world, eventId, 4)).map((o) => o.orderId)
     await pay(world, paid)
     await letLapse(world.knex, [second, paid])
-    await world.knex('orders').where({ id: first }).update({ expires_at: world.knex.raw(`now() - interval '1 h'`) })
+    await world
+      .knex('orders')
+      .where({ id: first })
+      .update({ expires_at: world.knex.raw(`now() - interval '1 h'`) })
     expect(await overdueOrders(world.knex, 10)).to.deep.equal([first, second])
     expect(await overdueOrders(world.knex, 1)).to.deep.equal([first])
     await closeLapsedOrders(world.knex, [first, second])
@@ -102,9 +109,13 @@ describe('closeLapsedOrders', () => {
 })
 
 async function pay({ knex }: World, id: string | undefined): Promise<void> {
-  await knex('orders').where({ id: id ?? '' }).update({ status: 'paid', paid_at: knex.fn.now() })
+  await knex('orders')
+    .where({ id: id ?? '' })
+    .update({ status: 'paid', paid_at: knex.fn.now() })
 }
 
 function statusOf({ knex }: World, id: string | undefined) {
-  return knex('orders').where({ id: id ?? '' }).first('status', 'close_reason')
+  return knex('orders')
+    .where({ id: id ?? '' })
+    .first('status', 'close_reason')
 }

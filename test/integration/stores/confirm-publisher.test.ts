@@ -64,7 +64,11 @@ describe('ConfirmPublisher', () => {
     if (got === false) throw new Error('the queue is empty')
     expect(got.content.toString()).to.equal('the-rid')
     expect(got.fields).to.include({ exchange: world.topology.exchange, routingKey: KEY })
-    expect(got.properties).to.include({ messageId: 'the-rid', deliveryMode: 2, contentType: 'application/json' })
+    expect(got.properties).to.include({
+      messageId: 'the-rid',
+      deliveryMode: 2,
+      contentType: 'application/json',
+    })
     expect(got.properties.headers).to.include({ 'x-reason': 'a test' })
     await publisher.stop()
   })

@@ -61,7 +61,9 @@ describe('decideReservations with too few units or many batches at once', () => 
     const orderOf = new Map<string, string>()
     for (const verdict of answers.flat()) {
       if (verdict.kind !== 'ordered') throw new Error(`${verdict.rid} is ${verdict.kind}`)
-      expect(orderOf.get(verdict.rid) ?? verdict.orderId, 'the same order for each asker').to.equal(verdict.orderId)
+      expect(orderOf.get(verdict.rid) ?? verdict.orderId, 'the same order for each asker').to.equal(
+        verdict.orderId,
+      )
       orderOf.set(verdict.rid, verdict.orderId)
     }
     const count = await world.knex('orders').where({ event_id: eventId }).count({ n: '*' }).first()
@@ -93,7 +95,11 @@ describe('decideReservations with too few units or many batches at once', () => 
   it('gives a buyer one live claim when many batches bring one reservation of theirs each', async () => {
     const eventId = await createSale(world, { stock: 50 })
     const [userId = ''] = await buyerIds(world, 1)
-    const rids = await receive(world, eventId, Array.from({ length: 8 }, () => userId))
+    const rids = await receive(
+      world,
+      eventId,
+      Array.from({ length: 8 }, () => userId),
+    )
     const answers = await Promise.all(rids.map((rid) => decideReservations(world.knex, [rid])))
     expect(tally(answers.flat())).to.deep.equal({ ordered: 1, duplicate: 7 })
     expect(await expectConserved(world.knex, eventId)).to.equal(49)

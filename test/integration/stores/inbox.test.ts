@@ -61,8 +61,16 @@ describe('the inbox', () => {
   it('finds those that wait too long for their verdict, the oldest first', async () => {
     const eventId = await createSale(world)
     await world.knex('reservations').where({ status: 'undecided' }).delete()
-    const [fresh = '', old = '', older = '', decided = ''] = await receive(world, eventId, await buyerIds(world, 4))
-    for (const [rid, seconds] of [[old, 60], [older, 90], [decided, 120]] as const)
+    const [fresh = '', old = '', older = '', decided = ''] = await receive(
+      world,
+      eventId,
+      await buyerIds(world, 4),
+    )
+    for (const [rid, seconds] of [
+      [old, 60],
+      [older, 90],
+      [decided, 120],
+    ] as const)
       await world
         .knex('reservations')
         .where({ rid })

@@ -41,7 +41,10 @@ describe('JobProducer', () => {
   }
   const counts = () => producer.queue.getJobCounts('waiting', 'delayed', 'active', 'failed', 'completed')
   /** Lets a worker take what waits until the job has the state, then stops it. */
-  const work = async (handler: JobHandler<{ name: string }>, state: 'completed' | 'failed'): Promise<void> => {
+  const work = async (
+    handler: JobHandler<{ name: string }>,
+    state: 'completed' | 'failed',
+  ): Promise<void> => {
     const connection = createWorkerRedis(world.config.queueRedisUrl, 'test worker', world.log)
     const worker = startStepWorker({
       definition,

@@ -1,7 +1,11 @@
 import { expect } from 'chai'
 import type { Channel } from 'amqplib'
 import { after, afterEach, before, describe, it } from 'mocha'
-import { connectRabbit, KeptChannel, type RabbitConnection } from '../../../src/platform/rabbitmq/connection.ts'
+import {
+  connectRabbit,
+  KeptChannel,
+  type RabbitConnection,
+} from '../../../src/platform/rabbitmq/connection.ts'
 import { cableTo, type Cable } from '../../support/tcp-proxy.ts'
 import { until } from '../../support/wait.ts'
 import { createWorld, type World } from '../../support/world.ts'
@@ -51,7 +55,13 @@ describe('KeptChannel', () => {
   const answering = () =>
     until('a channel that answers', async () => {
       const channel = kept.current
-      return channel && (await channel.prefetch(1).then(() => channel, () => undefined))
+      return (
+        channel &&
+        (await channel.prefetch(1).then(
+          () => channel,
+          () => undefined,
+        ))
+      )
     })
 
   it('replaces a channel that the broker has closed, and tells of the loss once', async () => {

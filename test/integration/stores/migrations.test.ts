@@ -28,7 +28,10 @@ describe('migrations and seeds through the knex CLI', function () {
     return output
   }
   const tables = async (): Promise<string[]> => {
-    const rows = await knex('pg_tables').where('schemaname', 'public').orderBy('tablename').select('tablename')
+    const rows = await knex('pg_tables')
+      .where('schemaname', 'public')
+      .orderBy('tablename')
+      .select('tablename')
     return rows.map(({ tablename }) => tablename).filter((name) => !name.startsWith('knex_'))
   }
   /** Everything of the schema that a migration may leave behind or forget. */
@@ -49,10 +52,18 @@ describe('migrations and seeds through the knex CLI', function () {
   it('go up, all the way down and up again, and leave nothing behind', async () => {
     await run('sources', 'migrate:latest')
     const [first, migrated] = [await schema(), await names()]
-    expect(await tables()).to.include.members(['orders', 'outbox', 'payments', 'reservations', 'spike_events'])
+    expect(await tables()).to.include.members([
+      'orders',
+      'outbox',
+      'payments',
+      'reservations',
+      'spike_events',
+    ])
     await run('sources', 'migrate:rollback', '--all')
     expect(await schema()).to.deep.equal([])
-    const functions = await knex('pg_proc').whereRaw(`pronamespace = 'public'::regnamespace`).select('proname')
+    const functions = await knex('pg_proc')
+      .whereRaw(`pronamespace = 'public'::regnamespace`)
+      .select('proname')
     expect(functions).to.deep.equal([])
     await run('sources', 'migrate:latest')
     expect(await schema()).to.deep.equal(first)

@@ -15,7 +15,11 @@ describe('drainOutbox', () => {
   after(() => world.close())
 
   const fill = async (count: number): Promise<number[]> => {
-    const rows = Array.from({ length: count }, (_, i) => ({ topic: 'order.created', key: uuidv7(), payload: { i } }))
+    const rows = Array.from({ length: count }, (_, i) => ({
+      topic: 'order.created',
+      key: uuidv7(),
+      payload: { i },
+    }))
     const ids: { id: number }[] = await world.knex('outbox').insert(rows).returning('id')
     return ids.map(({ id }) => id).sort((a, b) => a - b)
   }
@@ -42,7 +46,8 @@ describe('drainOutbox', () => {
 
   it('keeps rows that the broker did not confirm, and hands them over again', async () => {
     const ids = await fill(4)
-    const odd = (rows: readonly OutboxRow[]) => Promise.resolve(rows.filter((_, i) => i % 2 === 1).map(({ id }) => id))
+    const odd = (rows: readonly OutboxRow[]) =>
+      Promise.resolve(rows.filter((_, i) => i % 2 === 1).map(({ id }) => id))
     expect(await drainOutbox(world.knex, 10, odd)).to.deep.equal({ read: 4, published: 2 })
     expect(await unpublished()).to.deep.equal([ids[0], ids[2]])
     expect(await drainOutbox(world.knex, 10, ALL)).to.deep.equal({ read: 2, published: 2 })

@@ -8,7 +8,14 @@ import { newRid } from '../../../src/reserve/rid.ts'
 import { endSale, followEvent, pauseSale, resumeSale } from '../../../src/sale.ts'
 import { endEvent, publishEvent, returnUnits, SYSTEM } from '../../../src/spike-events/transitions.ts'
 import { createDraft, createProduct, createSale } from '../../factories/sales.ts'
-import { buyerIds, expectConserved, letLapse, order, receive, type Ordered } from '../../support/reservations.ts'
+import {
+  buyerIds,
+  expectConserved,
+  letLapse,
+  order,
+  receive,
+  type Ordered,
+} from '../../support/reservations.ts'
 import { createWorld, type World } from '../../support/world.ts'
 
 describe('ending a sale', () => {
@@ -24,7 +31,13 @@ describe('ending a sale', () => {
     const productId = await createProduct(world, 100)
     return { id: await createSale(world, { productId, stock: 10 }), productId }
   }
-  const claim = (id: string) => ({ eventId: id, rid: newRid(id), userId: uuidv7(), quantity: 1, requestId: 'test' })
+  const claim = (id: string) => ({
+    eventId: id,
+    rid: newRid(id),
+    userId: uuidv7(),
+    quantity: 1,
+    requestId: 'test',
+  })
   /** Tells Redis of an order, as step 4 does. */
   const adopt = (ordered: Ordered) => world.scripts.confirm(ordered)
 

@@ -111,8 +111,14 @@ describe('running a sale', () => {
     const running = await createSale(world)
     const before = [await everything(draft), await everything(running)]
     expect(await pauseSale(world, draft, SYSTEM)).to.deep.equal({ kind: 'wrong_state', status: 'draft' })
-    expect(await resumeSale(world, running, SYSTEM)).to.deep.equal({ kind: 'wrong_state', status: 'published' })
-    expect(await publishSale(world, running, SYSTEM)).to.deep.equal({ kind: 'wrong_state', status: 'published' })
+    expect(await resumeSale(world, running, SYSTEM)).to.deep.equal({
+      kind: 'wrong_state',
+      status: 'published',
+    })
+    expect(await publishSale(world, running, SYSTEM)).to.deep.equal({
+      kind: 'wrong_state',
+      status: 'published',
+    })
     expect([await everything(draft), await everything(running)]).to.deep.equal(before)
   })
 

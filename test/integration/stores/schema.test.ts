@@ -49,7 +49,10 @@ describe('what the schema itself refuses', () => {
   it('is an inventory below zero', async () => {
     const productId = await createProduct(world, 3)
     const take = knex('inventory').where({ product_id: productId }).decrement('stock', 4)
-    expect(await refusalOf(take)).to.deep.equal({ code: CHECK_VIOLATION, constraint: 'inventory_stock_check' })
+    expect(await refusalOf(take)).to.deep.equal({
+      code: CHECK_VIOLATION,
+      constraint: 'inventory_stock_check',
+    })
   })
 
   it('is a second live claim of a buyer on an event, and not one after the first has lapsed', async () => {
@@ -129,7 +132,9 @@ describe('what the schema itself refuses', () => {
     const [ordered] = await order(world, eventId, 1)
     const change = (to: object) => refusalOf(knex('orders').where({ id: ordered?.orderId }).update(to))
     expect(await change({ status: 'closed' })).to.include({ constraint: 'orders_closed' })
-    expect(await change({ status: 'paid', close_reason: 'lapsed' })).to.include({ constraint: 'orders_closed' })
+    expect(await change({ status: 'paid', close_reason: 'lapsed' })).to.include({
+      constraint: 'orders_closed',
+    })
   })
 
   const indexes = [

@@ -131,7 +131,13 @@ describe('the worker of a step', () => {
     await until('the dead letter', () => exhausted.length > 0)
     expect([state, calls]).to.deep.equal(['failed', ATTEMPTS])
     expect(exhausted).to.deep.equal([
-      { step: 'test-step', jobId: job.id, payload: job.data, error: `failure ${ATTEMPTS}`, attempts: ATTEMPTS },
+      {
+        step: 'test-step',
+        jobId: job.id,
+        payload: job.data,
+        error: `failure ${ATTEMPTS}`,
+        attempts: ATTEMPTS,
+      },
     ])
   })
 
@@ -141,7 +147,11 @@ describe('the worker of a step', () => {
       calls++
       return { kind: 'done' }
     })
-    const added = await producer.queue.add('test-step', { name: 7 }, { jobId: 'test-step-forged', attempts: 5 })
+    const added = await producer.queue.add(
+      'test-step',
+      { name: 7 },
+      { jobId: 'test-step-forged', attempts: 5 },
+    )
     const { state } = await ended(added.id ?? '')
     await until('the dead letter', () => exhausted.length > 0)
     expect([state, calls]).to.deep.equal(['failed', 0])

@@ -1,0 +1,155 @@
+import { expect } from 'chai'
+import { describe, it } from 'mocha'
+import { ConfigError, loadConfig, loadSeedPassword } from '../../src/platform/config.ts'
+
+const SECRET = 'x'.repeat(32)
+const GOOD: NodeJS.ProcessEnv = {
+  DATABASE_URL: 'postgres://spike:pw@db:5432/sale',
+  REDIS_URL: 'redis://stock:6379',
+  AMQP_URL: 'amqp://spike:pw@broker:5672',
+  JWT_SECRET: SECRET,
+  PAYMENT_SECRET: SECRET,
+}
+
+/** The lines that say what is wrong with these settings. */
+function problemsOf(env: NodeJS.ProcessEnv): readonly string[] {
+  try {
+    loadConfig(env)
+  } catch (error) {
+    if (error instanceof ConfigError) return error.problems
+    throw error
+  }
+  return []
+}
+const namesOf = (problems: readonly string[]) => problems.map((line) => line.split(' ')[0])
+
+describe('loadConfig', () => {
+  it('needs five names and has defaults for the others', () => {
+    expect(loadConfig(GOOD)).to.deep.equal({
+      env: 'dev',
+      host: '127.0.0.1',
+      port: 8080,
+      dashboardPort: 8081,
+      databaseUrl: GOOD.DATABASE_URL,
+      redisUrl: GOOD.REDIS_URL,
+      queueRedisUrl: GOOD.REDIS_URL,
+      amqpUrl: GOOD.AMQP_URL,
+      jwtSecret: SECRET,
+      paymentSecret: SECRET,
+      logLevel: 'info',
+      rateLimit: true,
+      corsOrigins: [],
+      trustProxy: false,
+      namespace: 'spike',
+    })
+  })
+
+  it('lists every missing name at once', () => {
+    const problems = problemsOf({})
+    expect(namesOf(problems)).to.have.members(Object.keys(GOOD))
+    for (const line of problems) expect(line).to.match(/^[A-Z_]+ is missing: set it \(see \.env\.example\)$/)
+  })
+
+  it('takes an empty value as a missing one, and as no value for names with a default', () => {
+    expect(namesOf(problemsOf({ ...GOOD, JWT_SECRET: '' }))).to.deep.equal(['JWT_SECRET'])
+    expect(loadConfig({ ...GOOD, PORT: '', QUEUE_REDIS_URL: '' })).to.include({
+      port: 8080,
+      queueRedisUrl: GOOD.REDIS_URL,
+    })
+  })
+
+  it('lists missing and bad names together, and never prints a value', () => {
+    const bad = {
+      DATABASE_URL: 'mysql://root:s3cret-a@db',
+      REDIS_URL: 's3cret-b',
+      AMQP_URL: 'http://s3cret-c@broker',
+      QUEUE_REDIS_URL: 'amqp://s3cret-d@queue',
+      PORT: 's3cret-e',
+      DASHBOARD_PORT: '70000',
+      LOG_LEVEL: 's3cret-f',
+      APP_ENV: 's3cret-g',
+      RATE_LIMIT: 's3cret-h',
+      TRUST_PROXY: 's3cret-i',
+      NAMESPACE: 'S3CRET_J',
+      PAYMENT_SECRET: SECRET,
+    }
+    const problems = problemsOf(bad)
+    const expected = [...Object.keys(bad).filter((name) => name !== 'PAYMENT_SECRET'), 'JWT_SECRET']
+    expect([...new Set(namesOf(problems))]).to.have.members(expected)
+    expect(new ConfigError(problems).message).not.to.match(/s3cret|70000/i)
+  })
+
+  for (const [name, value] of [
+    ['PORT', '0'],
+    ['PORT', '65536'],
+    ['PORT', '80.5'],
+    ['PORT', 'http'],
+    ['DATABASE_URL', 'redis://db'],
+    ['DATABASE_URL', 'db:5432'],
+    ['REDIS_URL', 'postgres://stock'],
+    ['QUEUE_REDIS_URL', 'http://queue'],
+    ['AMQP_URL', 'amqp'],
+    ['LOG_LEVEL', 'loud'],
+    ['APP_ENV', 'production'],
+    ['RATE_LIMIT', 'false'],
+    ['NAMESPACE', 'has space'],
+    ['NAMESPACE', 'a'.repeat(41)],
+  ] as const)
+    it(`refuses ${name}=${value.slice(0, 20)}, and nothing else`, () => {
+      expect([...new Set(namesOf(problemsOf({ ...GOOD, [name]: value })))]).to.deep.equal([name])
+    })
+
+  for (const APP_ENV of ['staging', 'prod'])
+    it(`refuses secrets under 32 bytes in ${APP_ENV}`, () => {
+      const short = 'x'.repeat(31)
+      const env = { ...GOOD, APP_ENV, JWT_SECRET: short, PAYMENT_SECRET: short }
+      expect(problemsOf(env)).to.deep.equal([
+        'JWT_SECRET must have at least 32 bytes outside dev',
+        'PAYMENT_SECRET must have at least 32 bytes outside dev',
+      ])
+      expect(problemsOf({ ...GOOD, APP_ENV })).to.deep.equal([])
+    })
+
+  it('counts the bytes of a secret, not its characters', () => {
+    expect(problemsOf({ ...GOOD, APP_ENV: 'prod', JWT_SECRET: '秒'.repeat(11) })).to.deep.equal([])
+  })
+
+  it('takes short secrets in dev', () => {
+    expect(loadConfig({ ...GOOD, JWT_SECRET: 'short' }).jwtSecret).to.equal('short')
+  })
+
+  it('refuses to sell without a rate limit in prod, and only there', () => {
+    const env = { ...GOOD, RATE_LIMIT: 'off' }
+    expect(problemsOf({ ...env, APP_ENV: 'prod' })).to.deep.equal(['RATE_LIMIT may not be off in prod'])
+    for (const APP_ENV of ['dev', 'staging'])
+      expect(loadConfig({ ...env, APP_ENV }).rateLimit).to.equal(false)
+  })
+
+  it('keeps queues in a Redis of their own when it is given', () => {
+    const QUEUE_REDIS_URL = 'rediss://queue:6380'
+    expect(loadConfig({ ...GOOD, QUEUE_REDIS_URL })).to.include({
+      redisUrl: GOOD.REDIS_URL,
+      queueRedisUrl: QUEUE_REDIS_URL,
+    })
+  })
+
+  it('reads a list of origins', () => {
+    expect(
+      loadConfig({ ...GOOD, CORS_ORIGINS: ' https://a.test, ,https://b.test' }).corsOrigins,
+    ).to.deep.equal(['https://a.test', 'https://b.test'])
+  })
+
+  it('can’t be changed afterwards', () => {
+    const config = loadConfig(GOOD) as { port: number }
+    expect(() => (config.port = 1)).to.throw(TypeError)
+  })
+})
+
+describe('loadSeedPassword', () => {
+  it('has a default, but not in prod', () => {
+    expect(loadSeedPassword({})).to.equal('spike-dev-password')
+    expect(loadSeedPassword({ SEED_PASSWORD: 'mine', APP_ENV: 'prod' })).to.equal('mine')
+    expect(() => loadSeedPassword({ APP_ENV: 'prod' })).to.throw(ConfigError, 'SEED_PASSWORD is missing')
+    expect(() => loadSeedPassword({ APP_ENV: 'prod', SEED_PASSWORD: '' })).to.throw(ConfigError)
+  })
+})

@@ -95,7 +95,7 @@ async function openStores(
   log: Logger,
   parts: StopList,
 ): Promise<{ knex: Knex; redis: Redis }> {
-  const knex = createPostgres({ url: config.databaseUrl, applicationName: 'spike-api', poolMax: 10 }, log)
+  const knex = createPostgres({ url: config.databaseUrl, applicationName: 'spike-api', poolMax: 30 }, log)
   parts.add('postgres', () => knex.destroy())
   await contactPostgres(knex, config.databaseUrl)
   const redis = createRedis(config.redisUrl, 'spike-api', log)

@@ -23,8 +23,11 @@ interface TrackDependencies {
 /** Finds reservations by rid: in Redis while they are there, else in PostgreSQL. */
 export class Tracker {
   readonly #deps: TrackDependencies
-  /** Events by the tag that their rids end with. Events are never renamed, so nothing is ever stale. */
-  readonly #eventsByTag = new Map<string, string[]>()
+  /**
+   * Events by the tag that their rids end with. Events are never renamed, so nothing is ever stale. Promises are
+   * kept, because a sale's first buyers all ask at the same time and one query is enough for them.
+   */
+  readonly #eventsByTag = new Map<string, Promise<string[]>>()
 
   constructor(deps: TrackDependencies) {
     this.#deps = deps
@@ -50,12 +53,14 @@ export class Tracker {
     return undefined
   }
 
-  async #eventsOf(rid: string): Promise<string[]> {
+  #eventsOf(rid: string): Promise<string[]> {
     const tag = eventTag(rid)
     const known = this.#eventsByTag.get(tag)
     if (known !== undefined) return known
-    const found = await findEventIds(this.#deps.knex, tag)
-    if (found.length > 0) this.#eventsByTag.set(tag, found)
+    const found = findEventIds(this.#deps.knex, tag)
+    this.#eventsByTag.set(tag, found)
+    const forget = () => this.#eventsByTag.delete(tag)
+    found.then((ids) => ids.length === 0 && forget(), forget)
     return found
   }
 }

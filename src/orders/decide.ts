@@ -175,7 +175,10 @@ async function insertClaims(trx: Knex.Transaction, inputs: readonly OrderInput[]
   return new Set(rows.map((row: { reservation_id: string }) => row.reservation_id))
 }
 
-/** Locks the events' rows and deals their units out in the order of the rids, which is the order of time. */
+/**
+ * Locks the events' rows and deals their units out in the order of the rids, which is the order of time. The lock
+ * leaves room for the key-share locks that the foreign keys of other batches' claims hold on these rows.
+ */
 async function dealOut(
   trx: Knex.Transaction,
   inputs: readonly OrderInput[],
@@ -184,7 +187,7 @@ async function dealOut(
   const rows: { id: string; available: number }[] = await trx('spike_events')
     .whereIn('id', eventIds)
     .orderBy('id')
-    .forUpdate()
+    .forNoKeyUpdate()
     .select('id', 'available')
   const left = new Map(rows.map((row) => [row.id, row.available]))
   const fitting: OrderInput[] = []

@@ -2,7 +2,7 @@ import type { Knex } from 'knex'
 import { v7 as uuidv7 } from 'uuid'
 import { z } from 'zod'
 import { id } from '../contracts/values.ts'
-import { retryingTransaction } from '../platform/postgres/transaction.ts'
+import { retrying } from '../platform/postgres/transaction.ts'
 
 /** What a provider tells about one of its transactions. */
 export const callbackSchema = z.strictObject({
@@ -34,9 +34,7 @@ export async function applyCallback(
   provider: string,
   callback: Callback,
 ): Promise<CallbackResult> {
-  const { rows } = await retryingTransaction(knex, (trx) =>
-    trx.raw(APPLY_SQL, { provider, ...callback, refundId: uuidv7() }),
-  )
+  const { rows } = await retrying(() => knex.raw(APPLY_SQL, { provider, ...callback, refundId: uuidv7() }))
   const [seen] = rows
   if (seen === undefined) return { kind: 'unknown_payment' }
   if (!seen.amount_agrees) return { kind: 'amount_differs' }

@@ -1,10 +1,14 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import pLimit from 'p-limit'
 import type { Logger } from '../platform/logger.ts'
 import type { Callback } from './callback.ts'
 import type { Charge, PaymentProvider } from './provider.ts'
 import { SIGNATURE_HEADER, signCallback } from './signature.ts'
 
 const ATTEMPTS = 5
+const CALLBACK_WITHIN_MS = 10_000
+/** Callbacks under way at the same time, as a provider's own outgoing queue would keep them. */
+const CONCURRENCY = 16
 
 /**
  * A payment provider for development: takes every charge, waits a little, then calls back over HTTP with a
@@ -14,6 +18,7 @@ const ATTEMPTS = 5
 export class SimulatedProvider implements PaymentProvider {
   readonly name = 'simulated'
   readonly #options: { callbackUrl: string; secret: string; delayMs: number; log: Logger }
+  readonly #limit = pLimit(CONCURRENCY)
   readonly #underWay = new Set<Promise<void>>()
 
   constructor(options: { callbackUrl: string; secret: string; delayMs: number; log: Logger }) {
@@ -39,7 +44,7 @@ export class SimulatedProvider implements PaymentProvider {
     }
     for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
       await sleep(this.#options.delayMs * attempt)
-      if (await this.#post(JSON.stringify(callback))) return
+      if (await this.#limit(() => this.#post(JSON.stringify(callback)))) return
     }
     this.#options.log.error({ paymentId: charge.paymentId }, 'payment callback was never accepted')
   }
@@ -54,7 +59,7 @@ export class SimulatedProvider implements PaymentProvider {
           'content-type': 'application/json',
           [SIGNATURE_HEADER]: signCallback(secret, body, Date.now()),
         },
-        signal: AbortSignal.timeout(5_000),
+        signal: AbortSignal.timeout(CALLBACK_WITHIN_MS),
       })
       await response.arrayBuffer()
       return response.ok

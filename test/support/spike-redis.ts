@@ -10,6 +10,7 @@ import { loadScripts, type Scripts } from '../../src/platform/redis/define-scrip
 import { spikeKeys, type SpikeKeys } from '../../src/reserve/keys.ts'
 import { newRid } from '../../src/reserve/rid.ts'
 import { spikeScripts } from '../../src/reserve/scripts.ts'
+import { noticesDuring } from './notices.ts'
 import { dumpKeys, type Dump } from './redis-dump.ts'
 import { serverUrls } from './world.ts'
 
@@ -57,10 +58,10 @@ export function openSpikeRedis(): SpikeRedis {
   return {
     redis,
     scripts,
-    notices: (spike, work) => noticesDuring(connect().redis, redis, spike, work),
+    notices: (spike, work) => noticesDuring(connect().redis, redis, spike.keys.notices, work),
     connect: (count) => Array.from({ length: count }, connect),
     blank,
-    async open(input) {
+    open: async (input) => {
       const spike = blank()
       await spike.open(input)
       return spike
@@ -72,10 +73,7 @@ export function openSpikeRedis(): SpikeRedis {
   }
 }
 
-/**
- * Runs a call that may change nothing, whatever it answers.
- * @returns its reply, or the error that it threw
- */
+/** Runs a call that may change nothing. @returns its reply, or the error that it threw */
 export async function expectNothingChanged<T>(spike: Spike, call: () => Promise<T>): Promise<T | Error> {
   const { before, after, reply } = await spike.around(call)
   expect(after).to.deep.equal(before)
@@ -114,8 +112,8 @@ export class Spike {
   /** A claim whose units were taken. */
   async held(input: Partial<Claim> = {}): Promise<Claim> {
     const claim = this.claim(input)
-    const reply = await this.reserve(claim)
-    if (reply.kind !== 'accepted') throw new Error(`not reserved: ${reply.kind}`)
+    const { kind } = await this.reserve(claim)
+    if (kind !== 'accepted') throw new Error(`not reserved: ${kind}`)
     return claim
   }
 
@@ -196,26 +194,7 @@ export class Spike {
   }
 
   /** Puts a list, which no script uses, in the place of a key. */
-  async breakKey(key: string): Promise<void> {
-    await this.#redis.del(key)
-    await this.#redis.rpush(key, 'not what is meant to be here')
+  breakKey(key: string): Promise<unknown> {
+    return this.#redis.multi().del(key).rpush(key, 'not what is meant to be here').exec()
   }
-}
-
-/** Notices keep their order on a channel, so the end mark comes behind all that `work` caused. */
-async function noticesDuring(
-  listener: Redis,
-  speaker: Redis,
-  spike: Spike,
-  work: () => Promise<void>,
-): Promise<string[]> {
-  const heard: string[] = []
-  const ended = new Promise<void>((resolve) =>
-    listener.on('message', (_channel, text: string) => (text === 'end' ? resolve() : heard.push(text))),
-  )
-  await listener.subscribe(spike.keys.notices)
-  await work()
-  await speaker.publish(spike.keys.notices, 'end')
-  await ended
-  return heard
 }

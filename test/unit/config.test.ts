@@ -1,6 +1,6 @@
 import { expect } from 'chai'
 import { describe, it } from 'mocha'
-import { ConfigError, loadConfig, loadSeedPassword } from '../../src/platform/config.ts'
+import { ConfigError, loadConfig, loadSeedSettings } from '../../src/platform/config.ts'
 
 const SECRET = 'x'.repeat(32)
 const GOOD: NodeJS.ProcessEnv = {
@@ -145,11 +145,22 @@ describe('loadConfig', () => {
   })
 })
 
-describe('loadSeedPassword', () => {
-  it('has a default, but not in prod', () => {
-    expect(loadSeedPassword({})).to.equal('spike-dev-password')
-    expect(loadSeedPassword({ SEED_PASSWORD: 'mine', APP_ENV: 'prod' })).to.equal('mine')
-    expect(() => loadSeedPassword({ APP_ENV: 'prod' })).to.throw(ConfigError, 'SEED_PASSWORD is missing')
-    expect(() => loadSeedPassword({ APP_ENV: 'prod', SEED_PASSWORD: '' })).to.throw(ConfigError)
+describe('loadSeedSettings', () => {
+  it('has a password and test data by default', () => {
+    expect(loadSeedSettings({})).to.deep.equal({ password: 'spike-dev-password', withTestData: true })
+    expect(loadSeedSettings({ SEED_PASSWORD: 'mine' })).to.deep.equal({
+      password: 'mine',
+      withTestData: true,
+    })
+  })
+
+  it('has neither in prod', () => {
+    const given = { APP_ENV: 'prod', SEED_PASSWORD: 'mine' }
+    expect(loadSeedSettings(given)).to.deep.equal({ password: 'mine', withTestData: false })
+    for (const SEED_PASSWORD of [undefined, ''])
+      expect(() => loadSeedSettings({ ...given, SEED_PASSWORD })).to.throw(
+        ConfigError,
+        'SEED_PASSWORD is missing',
+      )
   })
 })

@@ -35,7 +35,9 @@ interface CrowdOptions {
 /** Share of the buyers who try again while units are only held by others. */
 const PATIENT_SHARE = 0.15
 const OUTAGE_MS = 30_000
-const POLL_MS = { reservation: 300, order: 600 }
+/** Pauses before the first questions about a verdict and a payment; each further pause is twice as long. */
+const FIRST_POLL_MS = { reservation: 300, order: 700 }
+const LONGEST_POLL_MS = 4_000
 
 export function newCrowdLog(): CrowdLog {
   return {
@@ -104,7 +106,10 @@ async function followOrder(
   pays: boolean,
   log: CrowdLog,
 ): Promise<void> {
-  const verdict = await poll(options, buyer, `/reservations/${rid}`, POLL_MS.reservation, ['ordered', 'void'])
+  const verdict = await poll(options, buyer, `/reservations/${rid}`, FIRST_POLL_MS.reservation, [
+    'ordered',
+    'void',
+  ])
   if (verdict.status === 'void') return count(log.rejected, `void: ${String(verdict.reason)}`)
   log.ordered++
   const order = `/orders/${String(verdict.order_id)}`
@@ -115,7 +120,7 @@ async function followOrder(
   } else {
     await sleep(Math.max(0, Date.parse(String(verdict.expires_at)) - Date.now()))
   }
-  const end = await poll(options, buyer, order, POLL_MS.order, ['paid', 'closed'])
+  const end = await poll(options, buyer, order, FIRST_POLL_MS.order, ['paid', 'closed'])
   if (end.status === 'paid') log.paid++
   else log.lapsed++
 }
@@ -125,14 +130,15 @@ async function poll(
   options: CrowdOptions,
   buyer: LoadBuyer,
   path: string,
-  everyMs: number,
+  firstMs: number,
   final: readonly string[],
 ): Promise<Record<string, unknown>> {
-  for (const end = Date.now() + 60_000; Date.now() < end;) {
+  const end = Date.now() + 60_000
+  for (let pause = firstMs; Date.now() < end; pause = Math.min(pause * 2, LONGEST_POLL_MS)) {
+    await sleep(pause)
     const { status, error, data } = await call(options, options.followUp, buyer, 'GET', path)
     if (status !== 200) throw new Error(`${path} answered ${status} ${error}`)
     if (final.includes(String(data.status))) return data
-    await sleep(everyMs)
   }
   throw new Error(`${path} had no end within a minute`)
 }

@@ -1,6 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Knex } from 'knex'
 
+const ATTEMPTS = 4
+
 /** Errors after which the same transaction may simply be run again: nothing of it was kept, or its ids make it safe. */
 const TRANSIENT_STATES = new Set([
   '40001', // serialization_failure
@@ -34,16 +36,17 @@ export function blamesValues(error: unknown): boolean {
  * Runs a whole transaction again after a deadlock, a serialisation failure or a lost connection.
  * The caller's transaction must be idempotent by its ids, because a lost connection may hide a commit.
  */
-export async function retryingTransaction<T>(
-  knex: Knex,
-  work: (trx: Knex.Transaction) => Promise<T>,
-  attempts = 4,
-): Promise<T> {
+export function retryingTransaction<T>(knex: Knex, work: (trx: Knex.Transaction) => Promise<T>): Promise<T> {
+  return retrying(() => knex.transaction(work))
+}
+
+/** Runs one idempotent statement, which is a transaction by itself, under the same rules. */
+export async function retrying<T>(work: () => PromiseLike<T>): Promise<T> {
   for (let attempt = 1; ; attempt++) {
     try {
-      return await knex.transaction(work)
+      return await work()
     } catch (error) {
-      if (attempt >= attempts || !isTransient(error)) throw error
+      if (attempt >= ATTEMPTS || !isTransient(error)) throw error
       await sleep(2 ** attempt * 10 * (0.5 + Math.random()))
     }
   }

@@ -14,6 +14,8 @@
 if redis.call('HEXISTS', KEYS[1], 'epoch') == 0 then return { 'NOT_READY' } end
 local stock = redis.call('GET', KEYS[2])
 if not stock or not string.match(stock, '^%-?%d+$') then return redis.error_reply('CORRUPT ' .. KEYS[2]) end
+local granted = redis.call('HGET', KEYS[1], 'granted')
+if not granted or not string.match(granted, '^%-?%d+$') then return redis.error_reply('CORRUPT ' .. KEYS[1]) end
 if redis.call('SADD', KEYS[3], ARGV[1]) == 0 then return { 'UNCHANGED' } end
 redis.call('HINCRBY', KEYS[1], 'granted', ARGV[2])
 redis.call('INCRBY', KEYS[2], ARGV[2])

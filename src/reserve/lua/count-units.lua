@@ -10,6 +10,8 @@
 
 local granted = redis.call('HGET', KEYS[1], 'granted')
 if not granted then return { 'NOT_READY' } end
+local stock = redis.call('GET', KEYS[2])
+if not stock then return redis.error_reply('CORRUPT ' .. KEYS[2]) end
 local units = { held = 0, queued = 0, confirmed = 0, paid = 0, released = 0 }
 local records = redis.call('HVALS', KEYS[3])
 for i = 1, #records do

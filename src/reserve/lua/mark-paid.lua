@@ -13,6 +13,8 @@ local record = redis.call('HGET', KEYS[2], ARGV[1])
 if not gate or not record then return { 'UNCHANGED' } end
 local state, units, rest = string.match(record, '^(%a+)|(%d+)|(.*)$')
 if state ~= 'confirmed' then return { 'UNCHANGED' } end
+local paid = redis.call('HGET', KEYS[1], 'paid')
+if not paid or not string.match(paid, '^%d+$') then return redis.error_reply('CORRUPT ' .. KEYS[1]) end
 redis.call('HSET', KEYS[2], ARGV[1], table.concat({ 'paid', units, rest }, '|'))
 redis.call('HINCRBY', KEYS[1], 'paid', units)
 return { 'PAID' }

@@ -35,7 +35,10 @@ local holder = redis.pcall('HGET', KEYS[3], user)
 if broken(holder) then return { 'CORRUPT', KEYS[3] } end
 local record = redis.pcall('HGET', KEYS[4], rid)
 if broken(record) then return { 'CORRUPT', KEYS[4] } end
-if broken(redis.pcall('HLEN', KEYS[5])) then return { 'CORRUPT', KEYS[5] } end
+local lapses = redis.pcall('HGET', KEYS[5], user)
+if broken(lapses) or lapses and not string.match(lapses, '^%d+$') then return { 'CORRUPT', KEYS[5] } end
+local paid = redis.call('HGET', KEYS[1], 'paid')
+if not paid or not string.match(paid, '^%d+$') then return { 'CORRUPT', KEYS[1] } end
 if broken(redis.pcall('XLEN', KEYS[6])) then return { 'CORRUPT', KEYS[6] } end
 
 if not record then

@@ -35,6 +35,12 @@ if broken(gate) then return { 'CORRUPT', KEYS[1] } end
 local status = gate[1]
 if not status or status == 'closed' then return { 'NOT_READY' } end
 
+local start_ms, end_ms, granted, paid = tonumber(gate[2]), tonumber(gate[3]), tonumber(gate[4]), tonumber(gate[5])
+local per_user_limit, lapse_limit = tonumber(gate[6]), tonumber(gate[7])
+if not (start_ms and end_ms and granted and paid and per_user_limit and lapse_limit and tonumber(gate[8])) then
+  return { 'CORRUPT', KEYS[1] }
+end
+
 local holder = redis.pcall('HGET', KEYS[3], user)
 if broken(holder) then return { 'CORRUPT', KEYS[3] } end
 if holder == rid then
@@ -47,22 +53,26 @@ if holder then return { 'EXISTING', holder } end
 if status == 'ended' then return { 'ENDED' } end
 local clock = redis.call('TIME')
 local now_ms = clock[1] * 1000 + math.floor(clock[2] / 1000)
-if now_ms >= tonumber(gate[3]) then return { 'ENDED' } end
-if now_ms < tonumber(gate[2]) then return { 'NOT_STARTED', string.format('%d', tonumber(gate[2]) - now_ms) } end
+if now_ms >= end_ms then return { 'ENDED' } end
+if now_ms < start_ms then return { 'NOT_STARTED', string.format('%d', start_ms - now_ms) } end
 if status ~= 'open' then return { 'PAUSED' } end
-if quantity > tonumber(gate[6]) then return { 'QUANTITY_LIMIT', gate[6] } end
+if quantity > per_user_limit then return { 'QUANTITY_LIMIT', gate[6] } end
 
 local stock_text = redis.pcall('GET', KEYS[2])
 if broken(stock_text) then return { 'CORRUPT', KEYS[2] } end
 if not stock_text or not string.match(stock_text, '^%-?%d+$') then return { 'CORRUPT', KEYS[2] } end
 if tonumber(stock_text) < quantity then
-  if tonumber(gate[4]) - tonumber(gate[5]) < quantity then return { 'SOLD_OUT' } end
+  if granted - paid < quantity then return { 'SOLD_OUT' } end
   return { 'ALL_HELD' }
 end
 
 local lapses = redis.pcall('HGET', KEYS[5], user)
 if broken(lapses) then return { 'CORRUPT', KEYS[5] } end
-if lapses and tonumber(lapses) > tonumber(gate[7]) then return { 'LAPSE_LIMIT' } end
+if lapses then
+  local count = tonumber(lapses)
+  if not count then return { 'CORRUPT', KEYS[5] } end
+  if count > lapse_limit then return { 'LAPSE_LIMIT' } end
+end
 
 local record = redis.pcall('HGET', KEYS[4], rid)
 if broken(record) then return { 'CORRUPT', KEYS[4] } end

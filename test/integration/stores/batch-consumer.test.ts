@@ -5,11 +5,10 @@ import { declareTopology, MESSAGES } from '../../../src/contracts/messages/topol
 import { BatchConsumer } from '../../../src/platform/rabbitmq/batch-consumer.ts'
 import { connectRabbit, type RabbitConnection } from '../../../src/platform/rabbitmq/connection.ts'
 import { openBroker, type Broker } from '../../support/broker.ts'
-import { cableTo, type Cable } from '../../support/tcp-proxy.ts'
+import { Proxy } from '../../support/proxy.ts'
 import { until } from '../../support/wait.ts'
 import { createWorld, type World } from '../../support/world.ts'
 
-const AMQP_PORT = 5_672
 const MAX_BATCH = 10
 
 type Handle = (batch: readonly ConsumeMessage[]) => Promise<void>
@@ -27,7 +26,7 @@ function gate(): { opened: Promise<void>; open: () => void } {
 describe('BatchConsumer', () => {
   let world: World
   let broker: Broker
-  let cable: Cable
+  let cable: Proxy
   let connection: RabbitConnection
   let queue: string
   let consumer: BatchConsumer | undefined
@@ -35,15 +34,15 @@ describe('BatchConsumer', () => {
     world = await createWorld()
     broker = await openBroker(world)
     await declareTopology(broker.channel, world.topology)
-    cable = await cableTo(world.config.amqpUrl, AMQP_PORT)
-    connection = await connectRabbit(cable.url, 'consumer under test', world.log)
+    cable = await Proxy.before(world.config.amqpUrl)
+    connection = await connectRabbit(cable.urlOf(world.config.amqpUrl), 'consumer under test', world.log)
     queue = world.topology.queueOf(MESSAGES[0])
   })
   beforeEach(() => broker.channel.purgeQueue(queue))
   afterEach(() => consumer?.stop())
   after(async () => {
     await connection.close()
-    await cable.close()
+    await cable.cut()
     await broker.close()
     await world.close()
   })
@@ -106,7 +105,8 @@ describe('BatchConsumer', () => {
     })
     await broker.send(queue, bodies(3))
     await until('the first delivery', () => seen.length === 3)
-    cable.pull()
+    await cable.cut()
+    await cable.restore()
     open()
     await until('the second delivery', () => seen.length >= 6)
     await until('the acks', async () => (await broker.ready(queue)) === 0)

@@ -4,11 +4,10 @@ import { declareTopology, MESSAGES } from '../../../src/contracts/messages/topol
 import { connectRabbit, type RabbitConnection } from '../../../src/platform/rabbitmq/connection.ts'
 import { ConfirmPublisher, type OutgoingMessage } from '../../../src/platform/rabbitmq/publisher.ts'
 import { openBroker, type Broker } from '../../support/broker.ts'
-import { cableTo, type Cable } from '../../support/tcp-proxy.ts'
+import { Proxy } from '../../support/proxy.ts'
 import { until } from '../../support/wait.ts'
 import { createWorld, type World } from '../../support/world.ts'
 
-const AMQP_PORT = 5_672
 const KEY = MESSAGES[0].key
 const MAX_UNCONFIRMED = 5_000
 
@@ -21,19 +20,19 @@ const message = (messageId: string, routingKey: string = KEY): OutgoingMessage =
 describe('ConfirmPublisher', () => {
   let world: World
   let broker: Broker
-  let cable: Cable
+  let cable: Proxy
   let connection: RabbitConnection
   let queue: string
   before(async () => {
     world = await createWorld()
     broker = await openBroker(world)
-    cable = await cableTo(world.config.amqpUrl, AMQP_PORT)
-    connection = await connectRabbit(cable.url, 'publisher under test', world.log)
+    cable = await Proxy.before(world.config.amqpUrl)
+    connection = await connectRabbit(cable.urlOf(world.config.amqpUrl), 'publisher under test', world.log)
     queue = world.topology.queueOf(MESSAGES[0])
   })
   after(async () => {
     await connection.close()
-    await cable.close()
+    await cable.cut()
     await broker.close()
     await world.close()
   })
@@ -157,7 +156,8 @@ describe('ConfirmPublisher', () => {
   it('comes back after the connection was cut, and calls what was under way unknown or confirmed', async () => {
     const publisher = await started()
     const sent = Array.from({ length: 500 }, (_, i) => publisher.publish(message(`cut-${i}`)))
-    cable.pull()
+    await cable.cut()
+    await cable.restore()
     const outcomes = new Set(await Promise.all(sent))
     expect([...outcomes]).to.include('unknown')
     expect([...outcomes]).to.not.include.members(['refused'])

@@ -116,6 +116,15 @@ describe('decideReservations', () => {
     expect(await toldOf(world.knex, 'stock.released')).to.include(rid)
   })
 
+  it('voids what a disabled account reserved, and gives the unit back', async () => {
+    const eventId = await createSale(world)
+    const buyers = await buyerIds(world, 1)
+    const [rid = ''] = await receive(world, eventId, buyers)
+    await world.knex('users').whereIn('id', buyers).update({ disabled: true })
+    expect(tally(await decideReservations(world.knex, [rid]))).to.deep.equal({ unknown_buyer: 1 })
+    expect(await toldOf(world.knex, 'stock.released')).to.include(rid)
+  })
+
   for (const lapseLimit of [0, 1])
     it(`lets a buyer order again after ${lapseLimit} lapses and not after ${lapseLimit + 1}`, async () => {
       const eventId = await createSale(world, { lapseLimit })

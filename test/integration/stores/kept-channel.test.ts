@@ -6,16 +6,15 @@ import {
   KeptChannel,
   type RabbitConnection,
 } from '../../../src/platform/rabbitmq/connection.ts'
-import { cableTo, type Cable } from '../../support/tcp-proxy.ts'
+import { Proxy } from '../../support/proxy.ts'
 import { until } from '../../support/wait.ts'
 import { createWorld, type World } from '../../support/world.ts'
 
-const AMQP_PORT = 5_672
 const NO_QUEUE = 'there-is-no-such-queue'
 
 describe('KeptChannel', () => {
   let world: World
-  let cable: Cable
+  let cable: Proxy
   let connection: RabbitConnection
   let kept: KeptChannel<Channel>
   const opened: Channel[] = []
@@ -23,13 +22,13 @@ describe('KeptChannel', () => {
   let failures = 0
   before(async () => {
     world = await createWorld()
-    cable = await cableTo(world.config.amqpUrl, AMQP_PORT)
-    connection = await connectRabbit(cable.url, 'channels under test', world.log)
+    cable = await Proxy.before(world.config.amqpUrl)
+    connection = await connectRabbit(cable.urlOf(world.config.amqpUrl), 'channels under test', world.log)
   })
   afterEach(() => kept.close())
   after(async () => {
     await connection.close()
-    await cable.close()
+    await cable.cut()
     await world.close()
   })
 
@@ -75,7 +74,8 @@ describe('KeptChannel', () => {
   it('replaces a channel that went with its connection', async () => {
     await make()
     const first = kept.current
-    cable.pull()
+    await cable.cut()
+    await cable.restore()
     await until('the loss', () => lost === 1)
     expect(await answering()).not.to.equal(first)
   })

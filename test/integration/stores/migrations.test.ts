@@ -89,12 +89,8 @@ describe('migrations and seeds through the knex CLI', function () {
       .andWhere('available', '>', 0)
       .andWhereRaw('now() BETWEEN start_at AND end_at')
     expect(open).to.have.length(1)
-    const roles = await knex('users').groupBy('role').orderBy('role').select('role').count({ n: '*' })
-    expect(roles.map(({ role, n }) => [role, Number(n)])).to.deep.equal([
-      ['admin', 1],
-      ['operator', 1],
-      ['user', 10],
-    ])
+    const roles = (await knex('users').orderBy('role').select('role')).map(({ role }) => role)
+    expect(roles).to.deep.equal(['admin', 'operator', ...Array<string>(10).fill('user')])
     await run('sources', 'seed:run')
     expect(await rows()).to.deep.equal(before)
   })

@@ -1,5 +1,6 @@
 import { createServer, type RequestListener, type Server } from 'node:http'
 import { once } from 'node:events'
+import { fairTurns } from './fair-turns.ts'
 
 /** Limits against slow and endless requests; Node answers 408 or 431 by itself. */
 const LIMITS = {
@@ -14,7 +15,7 @@ const LIMITS = {
  * @throws the listen error with its `code` and `port`, for example EADDRINUSE
  */
 export async function listen(handler: RequestListener, host: string, port: number): Promise<Server> {
-  const server = createServer(LIMITS, handler)
+  const server = createServer(LIMITS, fairTurns(handler))
   server.listen(port, host)
   await once(server, 'listening')
   return server

@@ -20,7 +20,7 @@ import { newCrowdLog, runCrowd } from './crowd.ts'
 import { DEMO_HELP, demoOptions, type DemoOptions } from './options.ts'
 import { showProgress } from './progress.ts'
 import { invariantTable, leaked, readTiming, resultTable, type DemoResult } from './report.ts'
-import { endDemoSale, openDemoSale, PAYMENT_WINDOW_S, settle } from './sale.ts'
+import { endDemoSale, openDemoSale, paymentWindowS, settle } from './sale.ts'
 
 const LOGS = join(fileURLToPath(new URL('../../.data', import.meta.url)), 'logs')
 const RUSH_SOCKETS = 100
@@ -65,10 +65,11 @@ async function runSale(
 ): Promise<boolean> {
   const { sources, queues, rush, followUp } = await connectAll(config, cleanup)
   const { knex, redis } = sources
+  const windowS = paymentWindowS(options)
   const buyers = await makeBuyers(knex, config.jwtSecret, options.buyers)
-  const sale = await openDemoSale(followUp, knex, { units: options.units, password })
+  const sale = await openDemoSale(followUp, knex, { units: options.units, windowS, password })
   say(
-    `\n${options.buyers} buyers, ${options.units} units, ${PAYMENT_WINDOW_S} s to pay, ` +
+    `\n${options.buyers} buyers, ${options.units} units, ${windowS} s to pay, ` +
       `${Math.round(options.payShare * 100)} % pay, seed ${options.seed}\n`,
   )
 
@@ -82,7 +83,7 @@ async function runSale(
       eventId: sale.eventId,
       payShare: options.payShare,
       seed: options.seed,
-      patienceMs: PAYMENT_WINDOW_S * 3_000,
+      patienceMs: windowS * 2_500,
     },
     buyers,
     crowd,

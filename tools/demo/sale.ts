@@ -6,7 +6,11 @@ import { readFacts, type Facts, type FactSources } from '../check/facts.ts'
 import type { QueueFacts, QueueReader } from '../check/queues.ts'
 import type { ApiClient, ApiReply } from '../lib/api-client.ts'
 
-export const PAYMENT_WINDOW_S = 5
+/** A few seconds, and more for a crowd of payers that two cores can't serve in that time. */
+export function paymentWindowS(options: { units: number; buyers: number }): number {
+  return Math.max(5, Math.ceil(Math.min(options.units, options.buyers) / 300))
+}
+
 const OPENS_IN_MS = 500
 
 /** A product with exactly the units of the sale; products have no route to make them yet. */
@@ -30,7 +34,7 @@ export interface DemoSale {
 export async function openDemoSale(
   client: ApiClient,
   knex: Knex,
-  options: { units: number; password: string },
+  options: { units: number; windowS: number; password: string },
 ): Promise<DemoSale> {
   const login = await expectStatus(
     200,
@@ -48,7 +52,7 @@ export async function openDemoSale(
         end_at: new Date(Date.now() + 3_600_000).toISOString(),
         spike_price: 9_900,
         stock: options.units,
-        payment_window_s: PAYMENT_WINDOW_S,
+        payment_window_s: options.windowS,
         lapse_limit: 1,
       },
     }),

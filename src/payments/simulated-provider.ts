@@ -8,7 +8,7 @@ import { SIGNATURE_HEADER, signCallback } from './signature.ts'
 const ATTEMPTS = 5
 const CALLBACK_WITHIN_MS = 10_000
 /** Callbacks under way at the same time, as a provider's own outgoing queue would keep them. */
-const CONCURRENCY = 16
+const CONCURRENCY = 100
 
 /**
  * A payment provider for development: takes every charge, waits a little, then calls back over HTTP with a

@@ -16,6 +16,7 @@ export async function seed(knex: Knex): Promise<void> {
     role,
   })
   const rows = [await account('admin', 'admin'), await account('operator', 'operator')]
-  for (let n = 1; withTestData && n <= BUYERS; n++) rows.push(await account(`buyer${n}`, 'user'))
+  const buyers = withTestData ? BUYERS : 0
+  for (let n = 1; n <= buyers; n++) rows.push(await account(`buyer${n}`, 'user'))
   await knex('users').insert(rows).onConflict('email').ignore()
 }

@@ -8,16 +8,9 @@ import {
   checkPostgres,
   checkRedis,
 } from './doctor/checks.ts'
+import type { Finding } from './doctor/finding.ts'
 import { runCommand } from './lib/command.ts'
 import { withRunningStack } from './lib/running-stack.ts'
-
-/** One line of the report. `mend` is the command or setting that puts it right. */
-export interface Finding {
-  what: string
-  ok: boolean
-  detail: string
-  mend?: string
-}
 
 await runCommand(async () => {
   loadEnvFile()

@@ -5,6 +5,7 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
+import { stripVTControlCharacters } from 'node:util'
 import { checkSources } from './lib/checks.ts'
 import { runCommand, type Cleanup } from './lib/command.ts'
 import { build, provideEnvironment } from './lib/set-up.ts'
@@ -22,10 +23,16 @@ await runCommand(async (cleanup, signal) => {
 
 /** Mocha under c8; the processes that tests start are covered too. Ends with the counts on a line of their own. */
 async function runMocha(only: readonly string[], env: NodeJS.ProcessEnv, cleanup: Cleanup): Promise<number> {
-  const mocha = ['node_modules/mocha/bin/mocha.js', '--recursive', ...(only.length === 0 ? ['test'] : only)]
+  const colour = process.stdout.isTTY ? '--color' : '--no-color'
+  const mocha = [
+    'node_modules/mocha/bin/mocha.js',
+    colour,
+    '--recursive',
+    ...(only.length === 0 ? ['test'] : only),
+  ]
   const child = spawn(process.execPath, ['node_modules/c8/bin/c8.js', process.execPath, ...mocha], {
     cwd: ROOT,
-    env: { ...env, FORCE_COLOR: process.stdout.isTTY ? '1' : '0' },
+    env,
     stdio: ['ignore', 'pipe', 'inherit'],
   })
   cleanup.add(() => child.kill('SIGTERM'))
@@ -35,7 +42,8 @@ async function runMocha(only: readonly string[], env: NodeJS.ProcessEnv, cleanup
     process.stdout.write(chunk)
   })
   const [code] = (await once(child, 'close')) as [number | null]
-  const count = (word: string) => Number(new RegExp(`^\\s*(\\d+) ${word}`, 'm').exec(output)?.[1] ?? 0)
+  const plain = stripVTControlCharacters(output)
+  const count = (word: string) => Number(new RegExp(`^\\s*(\\d+) ${word}`, 'm').exec(plain)?.[1] ?? 0)
   say(`\n${count('passing')} passed, ${count('failing')} failed, ${count('pending')} skipped`)
   return count('passing') === 0 ? 1 : (code ?? 1)
 }

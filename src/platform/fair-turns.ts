@@ -1,4 +1,4 @@
-import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http'
+import type { RequestListener } from 'node:http'
 
 /** Requests begun in one turn of the event loop; a few milliseconds of work. */
 const REQUESTS_PER_TURN = 8
@@ -11,12 +11,11 @@ const REQUESTS_PER_TURN = 8
  * waits for seconds behind it. Short turns let everything else, answers of the stores too, have its turn.
  */
 export function fairTurns(handler: RequestListener): RequestListener {
-  const waiting: [IncomingMessage, ServerResponse][] = []
+  const waiting: Parameters<RequestListener>[] = []
   let scheduled = false
 
   function beginSome(): void {
-    for (const [request, response] of waiting.splice(0, REQUESTS_PER_TURN))
-      handler(request, response as never)
+    for (const [request, response] of waiting.splice(0, REQUESTS_PER_TURN)) handler(request, response)
     scheduled = waiting.length > 0
     if (scheduled) setImmediate(beginSome)
   }

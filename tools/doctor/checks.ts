@@ -6,7 +6,7 @@ import { migrationSource } from '../../knexfile.ts'
 import { MESSAGES, topologyOf } from '../../src/contracts/messages/topology.ts'
 import type { Config } from '../../src/platform/config.ts'
 import { hostOf, reasonOf } from '../../src/platform/service-error.ts'
-import type { Finding } from '../doctor.ts'
+import type { Finding } from './finding.ts'
 
 const TIMEOUT_MS = 5_000
 

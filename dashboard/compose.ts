@@ -37,7 +37,7 @@ export async function compose(config: Config, log: Logger): Promise<Running> {
     const queues = JOBS.map((job) => openQueue(job.step, config.namespace, queueRedis))
     for (const queue of queues) parts.add(`queue ${queue.name}`, () => queue.close())
 
-    const app = createDashboard(log, boardPlugin(queues, config.env), {
+    const app = createDashboard(config, log, boardPlugin(queues, config.env), {
       key: tokenKey(config.jwtSecret),
       knex,
       loginLimit: createLoginLimit({ enabled: config.rateLimit, redis, namespace: config.namespace }),
@@ -61,8 +61,8 @@ export async function compose(config: Config, log: Logger): Promise<Running> {
   }
 }
 
-function createDashboard(log: Logger, board: Middleware, session: SessionDependencies): Koa {
-  const app = new Koa()
+function createDashboard(config: Config, log: Logger, board: Middleware, session: SessionDependencies): Koa {
+  const app = new Koa({ proxy: config.trustProxy, maxIpsCount: 1 })
   app.use(async (ctx, next) => {
     try {
       await next()

@@ -32,6 +32,7 @@ export function loginRoutes(deps: SessionDependencies): Middleware {
     if (ctx.path === '/login' && ctx.method === 'GET') return showLogin(ctx, undefined, 200)
     if (ctx.path === '/login' && ctx.method === 'POST') return logIn(ctx, deps)
     if (ctx.path === '/logout' && ctx.method === 'POST') {
+      allowSecureCookies(ctx, deps)
       ctx.cookies.set(COOKIE, null, cookieOptions(deps))
       return ctx.redirect('/login')
     }
@@ -78,6 +79,7 @@ export function refuseCrossSite(): Middleware {
 
 async function logIn(ctx: Context, deps: SessionDependencies): Promise<void> {
   const body = (ctx.request as { body?: unknown }).body
+  allowSecureCookies(ctx, deps)
   const limit = await deps.loginLimit({ ip: ctx.ip, email: (body as { email?: unknown } | undefined)?.email })
   if (limit.kind === 'limited') {
     ctx.set('Retry-After', String(limit.retryAfterS))
@@ -89,6 +91,11 @@ async function logIn(ctx: Context, deps: SessionDependencies): Promise<void> {
     return showLogin(ctx, 'E-mail or password is wrong, or the account is no operator.', 401)
   ctx.cookies.set(COOKIE, issueToken(deps.key, result.user, 'dashboard', SESSION_S), cookieOptions(deps))
   ctx.redirect(deps.home)
+}
+
+/** TLS ends at the proxy in front: the cookie is marked secure although this server speaks plain HTTP. */
+function allowSecureCookies(ctx: Context, deps: SessionDependencies): void {
+  if (deps.secure) ctx.cookies.secure = true
 }
 
 function cookieOptions(deps: SessionDependencies) {

@@ -12,7 +12,7 @@ import { closeServer, listen } from './platform/http-server.ts'
 import { StopList, type Running } from './platform/lifecycle.ts'
 import type { Logger } from './platform/logger.ts'
 import { contactPostgres, createPostgres } from './platform/postgres/client.ts'
-import { connectRabbit } from './platform/rabbitmq/connection.ts'
+import { closeRabbit, connectRabbit } from './platform/rabbitmq/connection.ts'
 import { ConfirmPublisher } from './platform/rabbitmq/publisher.ts'
 import { contactRedis, createRedis } from './platform/redis/client.ts'
 import { loadScripts } from './platform/redis/define-script.ts'
@@ -106,7 +106,7 @@ async function openStores(
 
 async function openPublisher(config: Config, log: Logger, parts: StopList): Promise<ConfirmPublisher> {
   const connection = await connectRabbit(config.amqpUrl, 'spike-api publisher', log)
-  parts.add('rabbitmq', () => connection.close())
+  parts.add('rabbitmq', () => closeRabbit(connection))
   const topology = topologyOf(config.namespace)
   const publisher = new ConfirmPublisher({
     connection,

@@ -36,7 +36,9 @@ export class Tracker {
   /** @returns undefined for rids that are unknown or belong to another buyer */
   async find(rid: string, userId: string): Promise<Tracking | undefined> {
     const record = await this.#recordOf(rid)
-    if (record !== undefined) return record.userId === userId ? trackingOfRecord(record) : undefined
+    if (record !== undefined && record.userId !== userId) return undefined
+    const tracking = record === undefined ? undefined : trackingOfRecord(record)
+    if (tracking !== undefined) return tracking
     const [row] = await findReservations(this.#deps.knex, [rid])
     return row?.user_id === userId ? trackingOfRow(row) : undefined
   }
@@ -65,13 +67,14 @@ export class Tracker {
   }
 }
 
-function trackingOfRecord(record: UnitRecord): Tracking {
+/** @returns undefined for a tombstone, which knows the rid and nothing of its order */
+function trackingOfRecord(record: UnitRecord): Tracking | undefined {
   const { state, reason, orderId, expiresAtMs } = record
   if (state === 'held') return { status: 'reserving' }
   if (state === 'queued') return { status: 'queued' }
   if (orderId !== undefined && expiresAtMs !== undefined) return { status: 'ordered', orderId, expiresAtMs }
   if (reason !== undefined && isVoidReason(reason)) return { status: 'void', reason }
-  throw new Error(`record in state ${state} has neither order nor reason`)
+  return undefined
 }
 
 function trackingOfRow(row: ReservationRow): Tracking {

@@ -18,7 +18,7 @@ import { StopList, type Running } from '../src/platform/lifecycle.ts'
 import type { Logger } from '../src/platform/logger.ts'
 import { contactPostgres, createPostgres } from '../src/platform/postgres/client.ts'
 import type { BatchConsumer } from '../src/platform/rabbitmq/batch-consumer.ts'
-import { connectRabbit, type RabbitConnection } from '../src/platform/rabbitmq/connection.ts'
+import { closeRabbit, connectRabbit, type RabbitConnection } from '../src/platform/rabbitmq/connection.ts'
 import { ConfirmPublisher } from '../src/platform/rabbitmq/publisher.ts'
 import {
   contactRedis,
@@ -35,11 +35,13 @@ import { createOrderHandler } from './create-order/handler.ts'
 import { logRelay } from './relay/log-relay.ts'
 import { outboxRelay } from './relay/outbox-relay.ts'
 import { releaseStockHandler } from './release-stock/handler.ts'
-import { sweep } from './sweep/sweep.ts'
+import { catchUp, closeOverdue } from './sweep/sweep.ts'
 
 /** Jobs of one step in hand at the same time; more than a batch, so that the next batch fills meanwhile. */
 const CONCURRENCY = 250
 const MAX_UNCONFIRMED = 5_000
+/** Time to finish the messages and the jobs in hand; what takes longer is taken over by another process. */
+const WORK_WITHIN_MS = 7_000
 
 /**
  * Builds the workers. Stop order: consumers, workers drain, relays and sweep, publishers, producers, stores.
@@ -74,9 +76,10 @@ async function assemble(config: Config, log: Logger, parts: StopList): Promise<(
   const loops = [
     outboxRelay({ knex, publisher, log }),
     logRelay({ knex, redis, scripts, publisher, log }),
-    sweep({ sale: { knex, redis, scripts }, createOrders, log }),
+    closeOverdue({ knex, log }),
+    catchUp({ sale: { knex, redis, scripts }, createOrders, log }),
   ]
-  for (const loop of loops) parts.add('relay or sweep', () => loop.stop())
+  parts.add('relay and sweep', () => Promise.all(loops.map((loop) => loop.stop())))
 
   const work = <S extends string, P>(definition: JobDefinition<S, P>, handler: JobHandler<P>): Worker =>
     startStepWorker({
@@ -105,9 +108,9 @@ async function assemble(config: Config, log: Logger, parts: StopList): Promise<(
 
   return async () => {
     const workers = startWorkers()
-    for (const worker of workers) parts.add(`worker ${worker.name}`, () => worker.close())
+    parts.add('workers', () => Promise.all(workers.map((worker) => worker.close())), WORK_WITHIN_MS)
     for (const loop of loops) loop.start()
-    for (const consumer of consumers) parts.add('consumer', () => consumer.stop())
+    parts.add('consumers', () => Promise.all(consumers.map((consumer) => consumer.stop())), WORK_WITHIN_MS)
     await Promise.all(consumers.map((consumer) => consumer.start()))
     log.info('workers are running')
   }
@@ -186,9 +189,9 @@ async function openStores(
 async function openBroker(config: Config, log: Logger, parts: StopList) {
   const topology = topologyOf(config.namespace)
   const publishing = await connectRabbit(config.amqpUrl, 'spike-workers publisher', log)
-  parts.add('rabbitmq publishers', () => publishing.close())
+  parts.add('rabbitmq publishers', () => closeRabbit(publishing))
   const consuming = await connectRabbit(config.amqpUrl, 'spike-workers consumer', log)
-  parts.add('rabbitmq consumers', () => consuming.close())
+  parts.add('rabbitmq consumers', () => closeRabbit(consuming))
   const open = async (exchange: string): Promise<ConfirmPublisher> => {
     const publisher = new ConfirmPublisher({
       connection: publishing,

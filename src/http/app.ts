@@ -45,7 +45,10 @@ export interface AppDependencies {
 /** The HTTP side of the API: every middleware and every group of routes, in the order in which they run. */
 export function createApp(deps: AppDependencies): Koa {
   const { config, knex, redis } = deps
-  const app = new Koa<State>({ proxy: config.trustProxy })
+  const app = new Koa<State>({
+    proxy: config.trustProxy,
+    maxIpsCount: 1, // the address that our own proxy has appended, not what the client wrote before it
+  })
   const loginLimit = createLoginLimit({ enabled: config.rateLimit, redis, namespace: config.namespace })
   const user = authenticate(deps.key, 'api')
   const admin = requireRole(knex, 'admin')

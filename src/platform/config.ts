@@ -125,6 +125,8 @@ export function loadSeedSettings(env: NodeJS.ProcessEnv): { password: string; wi
   const withTestData = env.APP_ENV !== 'prod'
   const password = env.SEED_PASSWORD || (withTestData ? DEV_SEED_PASSWORD : '')
   if (password === '') throw new ConfigError(['SEED_PASSWORD is missing: there is no default in prod'])
+  if (password.length < 10 || password.length > 128)
+    throw new ConfigError(['SEED_PASSWORD must have 10 to 128 characters, as every password'])
   return { password, withTestData }
 }
 

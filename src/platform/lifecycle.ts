@@ -5,6 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { ConfigError, loadConfig, loadEnvFile, type Config } from './config.ts'
 import { createLogger, type Logger } from './logger.ts'
 import { reasonOf, ServiceError } from './service-error.ts'
+import { withinTime } from './time-limit.ts'
 
 /** What `compose` of every process returns. Both are safe to call more than once. */
 export interface Running {
@@ -17,7 +18,7 @@ export const HARD_STOP_MS = 24_000
 
 /** Collects what has to be stopped, in the order it was started, and stops it in the reverse order. */
 export class StopList {
-  readonly #parts: { name: string; stop: () => Promise<unknown> }[] = []
+  readonly #parts: { name: string; stop: () => Promise<unknown>; withinMs: number }[] = []
   readonly #log: Logger
   #stopping: Promise<void> | undefined
 
@@ -25,9 +26,12 @@ export class StopList {
     this.#log = log
   }
 
-  /** Remembers how `name` is stopped. Parts added last are stopped first. */
-  add(name: string, stop: () => Promise<unknown>): void {
-    this.#parts.push({ name, stop })
+  /**
+   * Remembers how `name` is stopped. Parts added last are stopped first.
+   * @param withinMs a part that takes longer is left behind, so that the others still get their turn
+   */
+  add(name: string, stop: () => Promise<unknown>, withinMs = 3_000): void {
+    this.#parts.push({ name, stop, withinMs })
   }
 
   /** Stops all parts; a part that fails is logged and does not keep the others from stopping. */
@@ -39,7 +43,7 @@ export class StopList {
   async #stopAll(): Promise<void> {
     for (const part of this.#parts.toReversed()) {
       try {
-        await part.stop()
+        await withinTime(part.stop(), part.withinMs)
         this.#log.debug({ part: part.name }, 'part stopped')
       } catch (error) {
         this.#log.error({ part: part.name, err: error }, 'part did not stop cleanly')

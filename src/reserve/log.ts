@@ -28,32 +28,36 @@ const fields = z.object({
 /**
  * The oldest entries of an event's log that were written before a moment of Redis time. Entries of reservations
  * that went the usual way are gone by then, so this reads only what needs help.
+ * @returns the entries, and the ids of entries that make no sense
  */
 export async function agedEntries(
   redis: Redis,
   eventId: string,
   olderThanMs: number,
   limit: number,
-): Promise<LogEntry[]> {
+): Promise<{ entries: LogEntry[]; unreadable: string[] }> {
   const [seconds] = await redis.time()
   const until = Number(seconds) * 1_000 - olderThanMs
   const keys = spikeKeys(eventId)
   const entries = await redis.xrange(keys.log, '-', until, 'COUNT', limit)
-  if (entries.length === 0) return []
-  const parsed = entries.map(([, flat]) => fields.parse(pairs(flat)))
-  const records = await redis.hmget(keys.states, ...parsed.map((entry) => entry.rid))
-  return parsed.map((entry, i) => {
-    const record = records[i]
-    return {
-      rid: entry.rid,
-      userId: entry.user,
-      quantity: entry.quantity,
-      epoch: entry.epoch,
-      reservedAtMs: entry.reserved_ms,
-      requestId: entry.request_id,
-      state: record ? decodeRecord(record).state : undefined,
-    }
-  })
+  const parsed = entries.map(([entryId, flat]) => ({ entryId, result: fields.safeParse(pairs(flat)) }))
+  const unreadable = parsed.flatMap(({ entryId, result }) => (result.success ? [] : [entryId]))
+  const readable = parsed.flatMap(({ result }) => (result.success ? [result.data] : []))
+  if (readable.length === 0) return { entries: [], unreadable }
+  const records = await redis.hmget(keys.states, ...readable.map((entry) => entry.rid))
+  return { entries: readable.map((entry, i) => entryOf(entry, records[i])), unreadable }
+}
+
+function entryOf(entry: z.infer<typeof fields>, record: string | null | undefined): LogEntry {
+  return {
+    rid: entry.rid,
+    userId: entry.user,
+    quantity: entry.quantity,
+    epoch: entry.epoch,
+    reservedAtMs: entry.reserved_ms,
+    requestId: entry.request_id,
+    state: record ? decodeRecord(record).state : undefined,
+  }
 }
 
 function pairs(flat: readonly string[]): Record<string, string> {

@@ -5,7 +5,6 @@
  */
 import { createHash } from 'node:crypto'
 import type { ConsumeMessage } from 'amqplib'
-import { v7 as uuidv7 } from 'uuid'
 import type { DeadLetter } from '../../src/contracts/jobs/dead-letter.ts'
 import { declareTopology, type Topology } from '../../src/contracts/messages/topology.ts'
 import type { ExhaustedJob } from '../../src/platform/bullmq/worker.ts'
@@ -26,7 +25,11 @@ export function parkWith(publisher: ConfirmPublisher): Park {
   return async (message, origin, reason) => {
     const outcome = await publisher.publish({
       routingKey: '',
-      messageId: uuidv7(),
+      messageId: digestOf(
+        origin,
+        message,
+        JSON.stringify([message.fields.consumerTag, message.fields.deliveryTag]),
+      ),
       body: message.content,
       headers: {
         [REASON_HEADER]: reason,
@@ -73,9 +76,10 @@ export function letterOfJob(job: ExhaustedJob): DeadLetter {
 function letterOfMessage(message: ConsumeMessage): DeadLetter {
   const headers = message.properties.headers ?? {}
   const death = headers['x-death']?.[0]
+  const origin = String(headers[ORIGIN_HEADER] ?? death?.queue ?? 'unknown')
   return {
-    id: `message-${idOf(message)}`,
-    origin: String(headers[ORIGIN_HEADER] ?? death?.queue ?? 'unknown'),
+    id: `message-${idOf(message, origin)}`,
+    origin,
     reason: String(headers[REASON_HEADER] ?? death?.reason ?? 'unknown'),
     attempts: countOf(headers[ATTEMPTS_HEADER] ?? death?.count),
     payload: message.content.toString('utf8').slice(0, MAX_PAYLOAD_CHARS),
@@ -89,13 +93,21 @@ function countOf(value: unknown): number {
   return Number.isSafeInteger(count) && count > 0 ? count : 1
 }
 
-/** Stable over redeliveries of the same dead letter. */
-function idOf(message: ConsumeMessage): string {
-  const messageId: unknown = message.properties.messageId
-  if (typeof messageId === 'string' && /^[A-Za-z0-9-]{1,100}$/.test(messageId)) return messageId
-  return createHash('sha256').update(message.content).digest('hex').slice(0, 32)
+/** Stable over redeliveries of the same dead letter; one that we have parked has its id already. */
+function idOf(message: ConsumeMessage, origin: string): string {
+  const parked = message.properties.headers?.[ORIGIN_HEADER] !== undefined
+  const { messageId } = message.properties
+  if (parked && typeof messageId === 'string' && /^[0-9a-f]{32}$/.test(messageId)) return messageId
+  return digestOf(origin, message, '')
+}
+
+/** @param delivery tells apart messages that are alike to the letter */
+function digestOf(origin: string, message: ConsumeMessage, delivery: string): string {
+  const name = JSON.stringify([origin, message.properties.messageId, delivery])
+  return createHash('sha256').update(name).update(message.content).digest('hex').slice(0, 32)
 }
 
 function deliveryCount(message: ConsumeMessage): number {
-  return Number(message.properties.headers?.['x-delivery-count'] ?? 0) + 1
+  const redeliveries: unknown = message.properties.headers?.['x-delivery-count']
+  return redeliveries === undefined ? 1 : countOf(redeliveries) + 1
 }

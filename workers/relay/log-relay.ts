@@ -14,6 +14,7 @@ import { publishReservation } from '../../src/publish/publish-reservation.ts'
 import { agedEntries, type LogEntry } from '../../src/reserve/log.ts'
 import type { spikeScripts } from '../../src/reserve/scripts.ts'
 import { followedEventIds } from '../../src/spike-events/model.ts'
+import { forEachEvent } from '../for-each-event.ts'
 
 /** The usual way needs milliseconds; an API process waits 250 ms for its confirm. */
 const AGED_MS = 2_000
@@ -33,7 +34,8 @@ export function logRelay(deps: LogRelayDependencies): Loop {
   const log = deps.log.child({ step: 'relay', source: 'reservation-log' })
   return new Loop(
     async () => {
-      for (const eventId of await followedEventIds(deps.knex)) await relayEvent({ ...deps, log }, eventId)
+      const eventIds = await followedEventIds(deps.knex)
+      await forEachEvent(eventIds, log, (eventId) => relayEvent({ ...deps, log }, eventId))
       return { more: false }
     },
     PAUSE_MS,
@@ -42,7 +44,8 @@ export function logRelay(deps: LogRelayDependencies): Loop {
 }
 
 async function relayEvent(deps: LogRelayDependencies, eventId: string): Promise<void> {
-  const entries = await agedEntries(deps.redis, eventId, AGED_MS, MAX_ENTRIES)
+  const { entries, unreadable } = await agedEntries(deps.redis, eventId, AGED_MS, MAX_ENTRIES)
+  if (unreadable.length > 0) deps.log.error({ eventId, unreadable }, 'log entries that we did not write')
   if (entries.length === 0) return
   const rows = await findReservations(
     deps.knex,

@@ -11,45 +11,63 @@ import { Loop } from '../../src/platform/loop.ts'
 import type { Logger } from '../../src/platform/logger.ts'
 import { endSale, followEvent, type SaleDependencies } from '../../src/sale.ts'
 import { followedEventIds, overdueEventIds } from '../../src/spike-events/model.ts'
+import { forEachEvent } from '../for-each-event.ts'
 import { SYSTEM } from '../../src/spike-events/transitions.ts'
 
 const PAUSE_MS = 5_000
 const UNDECIDED_AFTER_S = 5
 const MAX_ROWS = 200
 
-interface SweepDependencies {
-  sale: SaleDependencies
-  createOrders: JobProducer<'create-order', CreateOrderPayload>
-  log: Logger
-}
-
-export function sweep(deps: SweepDependencies): Loop {
-  const log = deps.log.child({ step: 'sweep' })
-  const { knex } = deps.sale
+/**
+ * Closes orders whose job was lost. PostgreSQL is the authority on deadlines; the delayed jobs only make closing
+ * prompt. A loop of its own, because nothing but PostgreSQL may hold it up.
+ */
+export function closeOverdue(deps: { knex: Knex; log: Logger }): Loop {
+  const log = deps.log.child({ step: 'sweep', part: 'overdue' })
   return new Loop(
     async () => {
-      const closed = await closeOverdue(knex)
-      const revived = await reviveUndecided(knex, deps.createOrders)
-      for (const id of await overdueEventIds(knex)) await endSale(deps.sale, id, SYSTEM)
-      for (const id of await followedEventIds(knex)) await followEvent(deps.sale, id)
-      if (closed + revived > 0) log.info({ closed, revived }, 'swept')
-      return { more: closed === MAX_ROWS }
+      const ids = await overdueOrders(deps.knex, MAX_ROWS)
+      if (ids.length === 0) return { more: false }
+      const closings = await closeLapsedOrders(deps.knex, ids)
+      log.info(
+        { closed: closings.filter((closing) => closing.kind === 'closed').length },
+        'overdue orders closed',
+      )
+      return { more: ids.length === MAX_ROWS }
     },
     PAUSE_MS,
     log,
   )
 }
 
-/** PostgreSQL is the authority on deadlines; the delayed jobs only make closing prompt. */
-async function closeOverdue(knex: Knex): Promise<number> {
-  const ids = await overdueOrders(knex, MAX_ROWS)
-  if (ids.length === 0) return 0
-  const closings = await closeLapsedOrders(knex, ids)
-  return closings.filter((closing) => closing.kind === 'closed').length
+interface CatchUpDependencies {
+  sale: SaleDependencies
+  createOrders: JobProducer<'create-order', CreateOrderPayload>
+  log: Logger
+}
+
+/** Revives undecided reservations, ends sales whose window is over, and brings gates and units after PostgreSQL. */
+export function catchUp(deps: CatchUpDependencies): Loop {
+  const log = deps.log.child({ step: 'sweep', part: 'catch-up' })
+  const { knex } = deps.sale
+  return new Loop(
+    async () => {
+      await forEachEvent(await overdueEventIds(knex), log, (id) => endSale(deps.sale, id, SYSTEM))
+      await forEachEvent(await followedEventIds(knex), log, (id) => followEvent(deps.sale, id))
+      const revived = await reviveUndecided(knex, deps.createOrders)
+      if (revived > 0) log.info({ revived }, 'undecided reservations queued again')
+      return { more: false }
+    },
+    PAUSE_MS,
+    log,
+  )
 }
 
 /** An inbox row without a verdict has lost its job, or the job has failed: it gets one again. */
-async function reviveUndecided(knex: Knex, createOrders: SweepDependencies['createOrders']): Promise<number> {
+async function reviveUndecided(
+  knex: Knex,
+  createOrders: CatchUpDependencies['createOrders'],
+): Promise<number> {
   const rids = await undecidedRids(knex, UNDECIDED_AFTER_S, MAX_ROWS)
   for (const rid of rids) await createOrders.ensure({ rid })
   return rids.length

@@ -5,7 +5,7 @@ import { stockReleased, type StockReleased } from '../messages/stock-released.ts
 export const releaseStockJob = defineJob({
   step: 'release-stock',
   schema: stockReleased.schema,
-  attempts: 40,
+  attempts: 2_000, // more than a day, with pauses of up to a minute
   backoffMs: 250,
   keepCompletedS: 3_600,
   jobId: (payload: StockReleased) => `release-stock-${payload.rid}`,

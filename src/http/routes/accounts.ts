@@ -14,6 +14,9 @@ const credentials = z.strictObject({
   password: z.string().min(10).max(128),
 })
 
+/** Rules for new passwords say nothing about old ones. */
+const login = credentials.extend({ password: z.string().min(1).max(128) })
+
 export function accountRoutes(
   router: Router,
   deps: { knex: Knex; key: KeyObject; limitLogins: Middleware; user: Middleware },
@@ -32,7 +35,7 @@ export function accountRoutes(
   })
 
   router.post('/auth/login', deps.limitLogins, async (ctx: Context) => {
-    const result = await checkPassword(deps.knex, validate(credentials, ctx.request.body))
+    const result = await checkPassword(deps.knex, validate(login, ctx.request.body))
     if (result.kind === 'refused') throw new ApiError('INVALID_CREDENTIALS')
     answer(ctx, tokens(result.user))
   })

@@ -33,12 +33,14 @@ export function queuePrefix(namespace: string): string {
 }
 
 export function openQueue(step: string, namespace: string, redis: Redis): Queue {
-  return new Queue(step, {
+  const queue = new Queue(step, {
     connection: redis,
     prefix: queuePrefix(namespace),
     // A dead Redis must be an error to the producer now, not a promise that waits for ever.
     skipWaitingForReady: true,
   })
+  queue.on('error', () => undefined) // the client logs its own errors; without a listener they go to the console
+  return queue
 }
 
 /** Adds jobs of one kind, checking each payload against the contract. */

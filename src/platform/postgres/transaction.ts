@@ -8,6 +8,7 @@ const TRANSIENT_STATES = new Set([
   '40001', // serialization_failure
   '40P01', // deadlock_detected
   '55P03', // lock_not_available
+  '57014', // query_canceled, by our own time limit
   '57P01', // admin_shutdown
   '57P02', // crash_shutdown
   '57P03', // cannot_connect_now
@@ -23,7 +24,11 @@ export function isTransient(error: unknown): boolean {
     (TRANSIENT_STATES.has(code) || code.startsWith('08') || TRANSIENT_CODES.has(code))
   )
     return true
-  return name === 'KnexTimeoutError' || /^Connection (terminated|ended)/.test(message ?? '')
+  // knex puts the statement in front of the driver's message.
+  return (
+    name === 'KnexTimeoutError' ||
+    /(?:^| - )(Connection (terminated|ended)|Query read timeout)/.test(message ?? '')
+  )
 }
 
 /** True when the values themselves were refused (data exception, integrity violation): trying again can't help. */

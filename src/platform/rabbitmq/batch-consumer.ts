@@ -1,7 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Channel, ConsumeMessage } from 'amqplib'
 import type { Logger } from '../logger.ts'
+import { withinTime } from '../time-limit.ts'
 import { KeptChannel, type RabbitConnection } from './connection.ts'
+
+const CANCEL_WITHIN_MS = 1_000
+const FINISH_WITHIN_MS = 5_000
 
 interface BatchConsumerOptions {
   connection: RabbitConnection
@@ -25,7 +29,9 @@ interface BatchConsumerOptions {
 export class BatchConsumer {
   readonly #options: BatchConsumerOptions
   readonly #kept: KeptChannel<Channel>
-  #buffer: ConsumeMessage[] = []
+  /** Messages with the channel that they came over: a delivery tag means nothing on another one. */
+  #buffer: { channel: Channel; message: ConsumeMessage }[] = []
+  readonly #lost = new WeakSet<Channel>()
   #consumerTag: string | undefined
   #timer: NodeJS.Timeout | undefined
   #running: Promise<void> | undefined
@@ -36,8 +42,9 @@ export class BatchConsumer {
     this.#kept = new KeptChannel<Channel>({
       open: () => options.connection.createChannel(),
       prepare: (channel) => this.#subscribe(channel),
-      lost: () => {
-        this.#buffer = []
+      lost: (channel) => {
+        this.#lost.add(channel)
+        this.#buffer = this.#buffer.filter((taken) => taken.channel !== channel)
       },
       log: options.log,
     })
@@ -52,11 +59,16 @@ export class BatchConsumer {
     this.#stopping = true
     const channel = this.#kept.current
     if (channel !== undefined && this.#consumerTag !== undefined)
-      await channel.cancel(this.#consumerTag).catch(() => undefined) // a lost channel has no consumer to cancel
+      // A lost channel has no consumer to cancel, and a silent broker is not waited for.
+      await withinTime(channel.cancel(this.#consumerTag), CANCEL_WITHIN_MS).catch(() => undefined)
     this.#flush()
-    while (this.#running !== undefined) await this.#running
+    await withinTime(this.#finish(), FINISH_WITHIN_MS).catch(() => undefined) // what is left goes back to the broker
     clearTimeout(this.#timer)
     await this.#kept.close()
+  }
+
+  async #finish(): Promise<void> {
+    while (this.#running !== undefined) await this.#running
   }
 
   async #subscribe(channel: Channel): Promise<void> {
@@ -64,15 +76,15 @@ export class BatchConsumer {
     await prepare(channel)
     await channel.prefetch(maxBatch * 2)
     const { consumerTag } = await channel.consume(queue, (message) => {
-      if (message !== null) return this.#take(message)
+      if (message !== null) return this.#take(channel, message)
       log.warn({ queue }, 'broker cancelled the consumer')
       void channel.close().catch(() => undefined) // its loss opens a new one
     })
     this.#consumerTag = consumerTag
   }
 
-  #take(message: ConsumeMessage): void {
-    this.#buffer.push(message)
+  #take(channel: Channel, message: ConsumeMessage): void {
+    this.#buffer.push({ channel, message })
     if (this.#buffer.length >= this.#options.maxBatch) this.#flush()
     else this.#timer ??= setTimeout(() => this.#flush(), this.#options.maxWaitMs)
   }
@@ -80,22 +92,26 @@ export class BatchConsumer {
   #flush(): void {
     clearTimeout(this.#timer)
     this.#timer = undefined
-    const channel = this.#kept.current
-    if (this.#running !== undefined || channel === undefined || this.#buffer.length === 0) return
-    const batch = this.#buffer.splice(0, this.#options.maxBatch)
-    this.#running = this.#work(channel, batch).finally(() => {
+    const channel = this.#buffer[0]?.channel
+    if (this.#running !== undefined || channel === undefined) return
+    const others = this.#buffer.findIndex((taken) => taken.channel !== channel)
+    const batch = this.#buffer.splice(0, Math.min(this.#options.maxBatch, others === -1 ? Infinity : others))
+    this.#running = this.#work(
+      channel,
+      batch.map(({ message }) => message),
+    ).finally(() => {
       this.#running = undefined
       this.#flush()
     })
   }
 
-  /** Delivery tags count per channel: a batch is acked on the channel it came from, or not at all. */
+  /** A batch is acked on the channel it came over, or not at all. */
   async #work(channel: Channel, batch: readonly ConsumeMessage[]): Promise<void> {
-    for (let delay = 200; this.#kept.current === channel; delay = Math.min(delay * 2, 5_000)) {
+    for (let delay = 200; !this.#lost.has(channel); delay = Math.min(delay * 2, 5_000)) {
       try {
         await this.#options.handle(batch)
         const last = batch.at(-1)
-        if (last !== undefined && this.#kept.current === channel) channel.ack(last, true)
+        if (last !== undefined && !this.#lost.has(channel)) channel.ack(last, true)
         return
       } catch (error) {
         this.#options.log.error({ err: error, size: batch.length }, 'batch failed, will be tried again')

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { connect, type Channel, type ConfirmChannel, type RecoveringChannelModel } from 'amqplib'
 import type { Logger } from '../logger.ts'
 import { firstContact } from '../service-error.ts'
+import { withinTime } from '../time-limit.ts'
 
 export type RabbitConnection = RecoveringChannelModel
 
@@ -35,22 +36,32 @@ function withHeartbeat(url: string): string {
   return target.href
 }
 
+/** A broker that blocks its publishers does not answer a close either: it is not waited for longer than this. */
+const CLOSE_WITHIN_MS = 1_000
+
+/** Closes a connection, or leaves it to the end of the process when the broker does not answer. */
+export async function closeRabbit(connection: RabbitConnection): Promise<void> {
+  await withinTime(connection.close(), CLOSE_WITHIN_MS)
+}
+
 interface KeepChannelOptions<C> {
   open: () => Promise<C>
   /** Declares what the channel needs; runs again on every new channel. */
   prepare: (channel: C) => Promise<void>
-  /** Called once for each channel that is gone; nothing of that generation may be acked any more. */
-  lost: () => void
+  /** Called once for each channel that is gone; nothing that came over it may be acked any more. */
+  lost: (channel: C) => void
   log: Logger
 }
 
 /**
  * One channel that is replaced when it is lost. The library re-runs its set-up after a lost connection only,
- * not after a channel that the broker closed (404, 406), so the channel is watched here for both.
+ * not after a channel that the broker closed (404, 406), so the channel is watched here for both. A channel is
+ * the current one when it is prepared, and at most one is being opened at any time.
  */
 export class KeptChannel<C extends Channel | ConfirmChannel> {
   #current: C | undefined
   #closed = false
+  #reopening = false
   readonly #options: KeepChannelOptions<C>
 
   constructor(options: KeepChannelOptions<C>) {
@@ -65,35 +76,52 @@ export class KeptChannel<C extends Channel | ConfirmChannel> {
   /** Opens the first channel. @throws when the broker refuses what `prepare` declares */
   async open(): Promise<void> {
     const channel = await this.#options.open()
+    let isGone = false
     channel.on('error', (error) => this.#options.log.warn({ err: error.message }, 'rabbitmq channel error'))
-    channel.on('close', () => this.#onClose(channel))
+    channel.on('close', () => {
+      isGone = true
+      this.#onClose(channel)
+    })
+    try {
+      await this.#options.prepare(channel)
+      if (this.#closed) throw new Error('closed while it was prepared')
+    } catch (error) {
+      if (!isGone) await closeChannel(channel)
+      throw error
+    }
+    if (isGone) throw new Error('lost while it was prepared')
     this.#current = channel
-    await this.#options.prepare(channel)
   }
 
   async close(): Promise<void> {
     this.#closed = true
     const channel = this.#current
     this.#current = undefined
-    await channel?.close().catch(() => undefined) // already gone with its connection: nothing left to close
+    if (channel !== undefined) await closeChannel(channel)
   }
 
   #onClose(channel: C): void {
+    this.#options.lost(channel)
     if (this.#current !== channel) return
     this.#current = undefined
-    this.#options.lost()
-    void this.#reopen()
+    if (!this.#reopening) void this.#reopen()
   }
 
   async #reopen(): Promise<void> {
+    this.#reopening = true
     for (let delay = 100; !this.#closed && this.#current === undefined; delay = Math.min(delay * 2, 5_000)) {
       try {
         await this.open()
       } catch (error) {
         this.#options.log.warn({ err: (error as Error).message }, 'rabbitmq channel did not open')
-        this.#current = undefined
         await sleep(delay)
       }
     }
+    this.#reopening = false
   }
+}
+
+/** A channel that is gone with its connection, or whose broker is silent, leaves nothing to wait for. */
+async function closeChannel(channel: Channel | ConfirmChannel): Promise<void> {
+  await withinTime(channel.close(), CLOSE_WITHIN_MS).catch(() => undefined)
 }

@@ -13,7 +13,7 @@ export interface OutgoingMessage {
 /**
  * - `confirmed`: the broker has it on a quorum of disks and in a queue
  * - `unroutable`: the broker took it and had no queue for it
- * - `refused`: the broker said no, or there is no channel
+ * - `refused`: the broker said no, there is no channel, or too many messages wait already; nothing is under way
  * - `unknown`: the channel died or time ran out; the message may or may not arrive
  */
 export type PublishOutcome = 'confirmed' | 'unroutable' | 'refused' | 'unknown'
@@ -70,7 +70,7 @@ export class ConfirmPublisher {
    */
   publish(message: OutgoingMessage, withinMs = 10_000): Promise<PublishOutcome> {
     const channel = this.#kept.current
-    if (channel === undefined) return Promise.resolve('refused')
+    if (channel === undefined || !this.hasRoom) return Promise.resolve('refused')
     return new Promise((resolve) => {
       const timer = setTimeout(() => resolve('unknown'), withinMs)
       const correlationId = String(++this.#sequence)
@@ -103,7 +103,7 @@ export class ConfirmPublisher {
   }
 
   /** Waits until every message has its confirm or its loss, at most `withinMs`, then closes the channel. */
-  async stop(withinMs = 5_000): Promise<void> {
+  async stop(withinMs = 2_000): Promise<void> {
     if (this.#unconfirmed > 0) {
       let timer: NodeJS.Timeout | undefined
       const limit = new Promise<void>((resolve) => (timer = setTimeout(resolve, withinMs)))

@@ -28,6 +28,7 @@ export function createQueueRedis(url: string, connectionName: string, log: Logge
       connectionName,
       lazyConnect: true,
       maxRetriesPerRequest: 1,
+      commandTimeout: 5_000,
       connectTimeout: 5_000,
       keepAlive: 10_000,
     }),

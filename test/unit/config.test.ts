@@ -148,19 +148,23 @@ describe('loadConfig', () => {
 describe('loadSeedSettings', () => {
   it('has a password and test data by default', () => {
     expect(loadSeedSettings({})).to.deep.equal({ password: 'spike-dev-password', withTestData: true })
-    expect(loadSeedSettings({ SEED_PASSWORD: 'mine' })).to.deep.equal({
-      password: 'mine',
+    expect(loadSeedSettings({ SEED_PASSWORD: 'mine and long' })).to.deep.equal({
+      password: 'mine and long',
       withTestData: true,
     })
   })
 
   it('has neither in prod', () => {
-    const given = { APP_ENV: 'prod', SEED_PASSWORD: 'mine' }
-    expect(loadSeedSettings(given)).to.deep.equal({ password: 'mine', withTestData: false })
+    const given = { APP_ENV: 'prod', SEED_PASSWORD: 'mine and long' }
+    expect(loadSeedSettings(given)).to.deep.equal({ password: 'mine and long', withTestData: false })
     for (const SEED_PASSWORD of [undefined, ''])
       expect(() => loadSeedSettings({ ...given, SEED_PASSWORD })).to.throw(
         ConfigError,
         'SEED_PASSWORD is missing',
       )
+  })
+
+  it('refuses a password that no login would take', () => {
+    expect(() => loadSeedSettings({ SEED_PASSWORD: 'short' })).to.throw(ConfigError, '10 to 128')
   })
 })

@@ -8,13 +8,21 @@ import { deadLetterJob } from '../src/contracts/jobs/dead-letter.ts'
 
 export const BOARD_PATH = '/queues'
 
-/** What an operator should know about each queue. */
-const DESCRIPTIONS: Record<string, string> = {
-  'create-order':
-    'Step 4: PostgreSQL decides on each reservation. Read-only here: the sweep retries by itself.',
-  'close-order': 'Step 5: closes orders that are unpaid at their deadline.',
-  'release-stock': 'Step 6: gives units back to Redis, once for each reservation.',
-  'dead-letter': 'What RabbitMQ or a worker could not handle, with origin and reason. Nothing works on it.',
+/** What the board shows of each queue. It sorts its overview by title, so titles begin with the number of their step. */
+const SHOWN: Record<string, { title: string; description: string }> = {
+  'create-order': {
+    title: '4 create-order',
+    description: 'PostgreSQL decides on each reservation. Read-only here: the sweep retries by itself.',
+  },
+  'close-order': { title: '5 close-order', description: 'Closes orders that are unpaid at their deadline.' },
+  'release-stock': {
+    title: '6 release-stock',
+    description: 'Gives units back to Redis, once for each reservation.',
+  },
+  'dead-letter': {
+    title: 'dead-letter',
+    description: 'What RabbitMQ or a worker could not handle, with origin and reason. Nothing works on it.',
+  },
 }
 
 /** Bull Board over all queues, in the order given. */
@@ -24,7 +32,8 @@ export function boardPlugin(queues: readonly Queue[], environment: string): Midd
     queues: queues.map(
       (queue) =>
         new BullMQAdapter(queue as never, {
-          description: DESCRIPTIONS[queue.name] ?? '',
+          displayName: SHOWN[queue.name]?.title ?? queue.name,
+          description: SHOWN[queue.name]?.description ?? '',
           // A forged or retried order job could change nothing, but nobody should have to know that.
           readOnlyMode: queue.name === createOrderJob.step,
           allowRetries: queue.name !== createOrderJob.step && queue.name !== deadLetterJob.step,
@@ -34,7 +43,7 @@ export function boardPlugin(queues: readonly Queue[], environment: string): Midd
     options: {
       uiConfig: {
         boardTitle: 'Flash sale',
-        environment: { label: environment, color: environment === 'prod' ? '#b91c1c' : '#1d4ed8' },
+        environment: { label: environment, color: environment === 'prod' ? '#fca5a5' : '#bfdbfe' },
         pollingInterval: { forceInterval: 10 },
         hideRedisDetails: true,
         sortQueues: false,

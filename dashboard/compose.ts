@@ -76,7 +76,12 @@ function createDashboard(config: Config, log: Logger, board: Middleware, session
         : { error: 'VALIDATION_FAILED', message: 'The request is not valid.' }
     }
   })
-  app.use(helmet({ contentSecurityPolicy: { directives: { upgradeInsecureRequests: null } } }))
+  app.use(
+    helmet({
+      referrerPolicy: { policy: 'same-origin' }, // without a referrer, browsers send a form with Origin: null
+      contentSecurityPolicy: { directives: { upgradeInsecureRequests: null } },
+    }),
+  )
   app.use(async (ctx, next) => {
     if (ctx.path === '/healthz') ctx.body = { status: 'ok' }
     else if (ctx.path === '/') ctx.redirect(session.home)

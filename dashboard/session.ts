@@ -70,7 +70,8 @@ export function refuseCrossSite(): Middleware {
     const safe = ['GET', 'HEAD', 'OPTIONS'].includes(ctx.method)
     const site = ctx.get('Sec-Fetch-Site')
     const origin = ctx.get('Origin')
-    const foreign = (site !== '' && site !== 'same-origin') || (origin !== '' && hostOf(origin) !== ctx.host)
+    // Browsers say where a request comes from in Sec-Fetch-Site; older ones, and other programs, in Origin at most.
+    const foreign = site === '' ? origin !== '' && hostOf(origin) !== ctx.host : site !== 'same-origin'
     if (safe || !foreign) return next()
     ctx.status = 403
     ctx.body = { error: 'FORBIDDEN', message: 'Requests from other sites are refused.' }

@@ -178,6 +178,9 @@ describe('the way into the dashboard', () => {
     )
     const own = { origin: world.dashboardUrl, 'sec-fetch-site': 'same-origin' }
     expect((await sendLogin(dashboard, operator, own)).status).to.equal(302)
+    // What a browser sends when a policy keeps its referrer back.
+    const reserved = { origin: 'null', 'sec-fetch-site': 'same-origin' }
+    expect((await sendLogin(dashboard, operator, reserved)).status).to.equal(302)
   })
 
   it('is limited to 10 tries an account and 30 an address, the right password included', async () => {

@@ -30,6 +30,7 @@ export async function runCommand(
   const abort = new AbortController()
   const onSignal = () => {
     if (abort.signal.aborted) process.exit(130)
+    process.stderr.write('\nstopping; once more leaves at once ...\n')
     abort.abort(new Error('interrupted'))
   }
   for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, onSignal)

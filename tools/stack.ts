@@ -1,10 +1,8 @@
 /** `npm run stack`: services, schema, seeds and all processes in the foreground until Ctrl-C. */
 import { once } from 'node:events'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import { loadConfig, loadEnvFile, loadSeedSettings } from '../src/platform/config.ts'
-import { createApiClient, type ApiClient } from './lib/api-client.ts'
+import { loadConfig, loadEnvFile } from '../src/platform/config.ts'
 import { stackBanner } from './lib/banner.ts'
 import { runCommand } from './lib/command.ts'
 import { startProcesses } from './lib/processes.ts'
@@ -25,23 +23,7 @@ await runCommand(async (cleanup, signal) => {
   const started = await startProcesses(env, LOGS, cleanup)
   cleanup.add(announceStack(env))
 
-  const baseUrl = `http://127.0.0.1:${config.port}/api/v1`
-  const client = createApiClient(baseUrl, 2)
-  cleanup.add(() => client.close())
-  const eventId = await openSale(client)
-  const password = loadSeedSettings(env).password
-  const login = await client.call('POST', '/auth/login', { body: { email: 'buyer1@spike.test', password } })
-  say(
-    stackBanner({
-      baseUrl,
-      dashboardUrl: `http://127.0.0.1:${config.dashboardPort}`,
-      services,
-      logs: LOGS,
-      password,
-      eventId,
-      token: String(login.data.access_token),
-    }),
-  )
+  say(await stackBanner({ config, env, services, logs: LOGS }))
   say('ready')
 
   const ended = await Promise.race([
@@ -53,16 +35,3 @@ await runCommand(async (cleanup, signal) => {
     `${ended.child.role} ended with exit code ${ended.code}; its log: ${join(LOGS, `${ended.child.role}.log`)}`,
   )
 })
-
-/** Waits until the workers have opened the seeded sale. @returns its id */
-async function openSale(client: ApiClient): Promise<string> {
-  for (let tries = 0; tries < 200; tries++) {
-    const { data } = await client.call('GET', '/spike-events')
-    const open = (data.items as { id: string; state: string; remaining: number | null }[]).find(
-      (event) => event.state === 'live' && event.remaining !== null,
-    )
-    if (open !== undefined) return open.id
-    await sleep(100)
-  }
-  throw new Error('the seeded sale did not open within 20 s')
-}

@@ -12,9 +12,11 @@ import { spikeScripts } from '../../src/reserve/scripts.ts'
 import { judge, readTold } from '../check/invariants.ts'
 import { openQueueReader } from '../check/queues.ts'
 import { createApiClient } from '../lib/api-client.ts'
+import { stackBanner } from '../lib/banner.ts'
 import { makeBuyers } from '../lib/buyers.ts'
 import { runCommand, type Cleanup } from '../lib/command.ts'
 import { startProcesses } from '../lib/processes.ts'
+import { announceStack } from '../lib/running-stack.ts'
 import { build, freePort, migrateAndSeed, provideEnvironment } from '../lib/set-up.ts'
 import { newCrowdLog, runCrowd } from './crowd.ts'
 import { DEMO_HELP, demoOptions, type DemoOptions } from './options.ts'
@@ -48,10 +50,8 @@ await runCommand(async (cleanup, signal) => {
 
   const holds = await runSale(config, options, loadSeedSettings(env).password, cleanup)
   if (!options.keep) return holds ? 0 : 1
-  say(`\nEverything stays up until Ctrl-C.\n  API        http://127.0.0.1:${config.port}/api/v1`)
-  say(
-    `  Dashboard  http://127.0.0.1:${config.dashboardPort}  (operator@spike.test, ${loadSeedSettings(env).password})`,
-  )
+  cleanup.add(announceStack(env))
+  say(await stackBanner({ config, env, services, logs: LOGS }))
   await once(signal, 'abort')
   return holds ? 0 : 1
 })

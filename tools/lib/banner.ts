@@ -1,8 +1,47 @@
 import { relative } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { loadSeedSettings, type Config } from '../../src/platform/config.ts'
 import type { Services } from '../services/index.ts'
+import { createApiClient, type ApiClient } from './api-client.ts'
 
-/** What a person needs to use a stack that has just come up. */
-export function stackBanner(stack: {
+/** What a person needs to use a stack that has just come up; waits until its seeded sale can be bought from. */
+export async function stackBanner(stack: {
+  config: Config
+  env: NodeJS.ProcessEnv
+  services: Services
+  logs: string
+}): Promise<string> {
+  const { config } = stack
+  const { password } = loadSeedSettings(stack.env)
+  const baseUrl = `http://127.0.0.1:${config.port}/api/v1`
+  const client = createApiClient(baseUrl, 2)
+  const eventId = await openSale(client)
+  const login = await client.call('POST', '/auth/login', { body: { email: 'buyer1@spike.test', password } })
+  client.close()
+  return bannerText({
+    ...stack,
+    baseUrl,
+    dashboardUrl: `http://127.0.0.1:${config.dashboardPort}`,
+    password,
+    eventId,
+    token: String(login.data.access_token),
+  })
+}
+
+/** Waits until the workers have opened the seeded sale. @returns its id */
+async function openSale(client: ApiClient): Promise<string> {
+  for (let tries = 0; tries < 200; tries++) {
+    const { data } = await client.call('GET', '/spike-events')
+    const open = (data.items as { id: string; state: string; remaining: number | null }[]).find(
+      (event) => event.state === 'live' && event.remaining !== null,
+    )
+    if (open !== undefined) return open.id
+    await sleep(100)
+  }
+  throw new Error('the seeded sale did not open within 20 s')
+}
+
+function bannerText(stack: {
   baseUrl: string
   dashboardUrl: string
   services: Services

@@ -22,6 +22,5 @@ export type VoidReason = (typeof VOID_REASONS)[number]
 
 /** Why a unit goes back: its reservation was void, or its order was closed. */
 export const CLOSE_REASONS = ['lapsed', 'cancelled'] as const
-export type CloseReason = (typeof CLOSE_REASONS)[number]
 export const RELEASE_REASONS = [...VOID_REASONS, ...CLOSE_REASONS] as const
 export type ReleaseReason = (typeof RELEASE_REASONS)[number]

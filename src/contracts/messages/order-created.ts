@@ -12,5 +12,3 @@ export const orderCreated = defineMessage({
   }),
   id: (message) => message.order_id,
 })
-
-export type OrderCreated = z.infer<typeof orderCreated.schema>

@@ -60,6 +60,7 @@ export function startStepWorker<Step extends string, Payload>(
     const attempts = job?.attemptsMade ?? 0
     log.warn({ step: definition.step, jobId: job?.id, attempts, err: error }, 'job failed')
     if (job === undefined || !isExhausted(job, error)) return
+    log.error({ step: definition.step, jobId: job.id, advice: definition.whenExhausted }, 'job given up')
     options
       .exhausted({
         step: definition.step,

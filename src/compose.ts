@@ -4,7 +4,8 @@ import type { Redis } from 'ioredis'
 import type { Knex } from 'knex'
 import { declareTopology, topologyOf } from './contracts/messages/topology.ts'
 import { buy } from './buy.ts'
-import { createApp, API_PREFIX } from './http/app.ts'
+import { createApp } from './http/app.ts'
+import { API_PREFIX } from './http/mount.ts'
 import { settlePayment } from './pay.ts'
 import { SimulatedProvider } from './payments/simulated-provider.ts'
 import type { Config } from './platform/config.ts'
@@ -19,6 +20,7 @@ import { loadScripts } from './platform/redis/define-script.ts'
 import { QueuedMarks } from './reserve/queued-marks.ts'
 import { spikeScripts } from './reserve/scripts.ts'
 import { Tracker } from './track.ts'
+import { Revocations } from './users/revocations.ts'
 import { tokenKey } from './users/tokens.ts'
 
 /** Publishes that may wait for their confirm before purchases are refused with OVERLOADED. */
@@ -44,6 +46,8 @@ async function assemble(config: Config, log: Logger, parts: StopList): Promise<R
   const publisher = await openPublisher(config, log, parts)
   const scripts = loadScripts(redis, spikeScripts)
   const marks = new QueuedMarks(scripts, log)
+  const revocations = new Revocations(knex, log)
+  parts.add('revocations', () => revocations.stop())
   const provider = new SimulatedProvider({
     callbackUrl: `http://${config.host === '0.0.0.0' ? '127.0.0.1' : config.host}:${config.port}${API_PREFIX}/payments/callback`,
     secret: config.paymentSecret,
@@ -60,6 +64,7 @@ async function assemble(config: Config, log: Logger, parts: StopList): Promise<R
     sale: { knex, redis, scripts },
     tracker: new Tracker({ redis, knex, log }),
     provider,
+    revocations,
     buy: (input) => buy({ scripts, publisher, marks, log }, input),
     settlePayment: (name, callback) => settlePayment({ knex, scripts, log }, name, callback),
     readiness: {
@@ -77,6 +82,7 @@ async function assemble(config: Config, log: Logger, parts: StopList): Promise<R
   let server: Server | undefined
   return {
     async start() {
+      await revocations.start()
       server = await listen(app.callback(), config.host, config.port)
       log.info({ host: config.host, port: config.port }, 'api is listening')
     },

@@ -1,6 +1,5 @@
 import type { KeyObject } from 'node:crypto'
 import cors from '@koa/cors'
-import { Router } from '@koa/router'
 import type { Redis } from 'ioredis'
 import type { Knex } from 'knex'
 import Koa from 'koa'
@@ -13,20 +12,21 @@ import type { Logger } from '../platform/logger.ts'
 import type { SaleDependencies } from '../sale.ts'
 import type { Tracker } from '../track.ts'
 import { createLoginLimit } from '../users/login-limit.ts'
+import type { Revocations } from '../users/revocations.ts'
 import type { State } from './context.ts'
-import { authenticate, requireRole } from './middleware/authenticate.ts'
+import { accessGuard } from './middleware/authenticate.ts'
 import { jsonBody } from './middleware/body.ts'
 import { errors } from './middleware/errors.ts'
-import { limitLogins, limitPurchases } from './middleware/limits.ts'
+import { limitGuards } from './middleware/limits.ts'
 import { requestId } from './middleware/request-id.ts'
-import { accountRoutes } from './routes/accounts.ts'
-import { healthRoutes, type Readiness } from './routes/health.ts'
-import { orderRoutes } from './routes/orders.ts'
-import { productRoutes } from './routes/products.ts'
-import { purchaseRoutes } from './routes/purchases.ts'
-import { spikeEventRoutes } from './routes/spike-events.ts'
-
-export const API_PREFIX = '/api/v1'
+import { mountContract } from './mount.ts'
+import { accountHandlers } from './routes/accounts.ts'
+import { orderHandlers } from './routes/orders.ts'
+import { paymentHandlers } from './routes/payments.ts'
+import { productHandlers } from './routes/products.ts'
+import { purchaseHandlers } from './routes/purchases.ts'
+import { serviceHandlers, type Readiness } from './routes/service.ts'
+import { spikeEventHandlers } from './routes/spike-events.ts'
 
 export interface AppDependencies {
   config: Config
@@ -37,55 +37,45 @@ export interface AppDependencies {
   sale: SaleDependencies
   tracker: Tracker
   provider: PaymentProvider
+  revocations: Revocations
   buy: (input: BuyInput) => Promise<Purchase>
   settlePayment: (provider: string, callback: Callback) => Promise<CallbackResult>
   readiness: Readiness
 }
 
-/** The HTTP side of the API: every middleware and every group of routes, in the order in which they run. */
+/** Headers of answers that browsers of other origins may read. */
+const EXPOSED = ['ETag', 'Location', 'Retry-After', 'X-Request-Id']
+
+/** The HTTP side of the API: every middleware in the order in which it runs, then the contract's routes. */
 export function createApp(deps: AppDependencies): Koa {
   const { config, knex, redis } = deps
   const app = new Koa<State>({
     proxy: config.trustProxy,
     maxIpsCount: 1, // the address that our own proxy has appended, not what the client wrote before it
   })
-  const loginLimit = createLoginLimit({ enabled: config.rateLimit, redis, namespace: config.namespace })
-  const user = authenticate(deps.key, 'api')
-  const admin = requireRole(knex, 'admin')
-
   app.use(requestId() as Koa.Middleware)
   app.use(errors(deps.log) as Koa.Middleware)
   app.use(helmet())
-  app.use(
-    cors({
-      origin: allowOrigin(config.corsOrigins),
-      exposeHeaders: ['Location', 'Retry-After', 'X-Request-Id'],
-    }),
-  )
+  app.use(cors({ origin: allowOrigin(config.corsOrigins), exposeHeaders: EXPOSED }))
   app.use(jsonBody() as Koa.Middleware)
 
-  const health = new Router()
-  healthRoutes(health, deps.readiness)
-  const api = new Router({ prefix: API_PREFIX })
-  accountRoutes(api, { knex, key: deps.key, limitLogins: limitLogins(loginLimit), user })
-  productRoutes(api, { knex })
-  spikeEventRoutes(api, { sale: deps.sale, redis, user, admin })
-  purchaseRoutes(api, {
-    buy: deps.buy,
-    tracker: deps.tracker,
-    knex,
-    user,
-    limitPurchases: limitPurchases(config.rateLimit),
+  const loginLimit = createLoginLimit({ enabled: config.rateLimit, redis, namespace: config.namespace })
+  const handlers = {
+    ...accountHandlers(deps),
+    ...productHandlers({ knex }),
+    ...spikeEventHandlers({ sale: deps.sale, redis }),
+    ...purchaseHandlers(deps),
+    ...orderHandlers({ knex }),
+    ...paymentHandlers({ ...deps, outcomeByRequest: config.env !== 'prod' }),
+    ...serviceHandlers(deps),
+  }
+  const routers = mountContract(handlers, {
+    internal: (_ctx, next) => next(),
+    access: accessGuard({ ...deps, paymentSecret: config.paymentSecret }),
+    ...limitGuards({ enabled: config.rateLimit, loginLimit }),
+    idempotent: () => (_ctx, next) => next(),
   })
-  orderRoutes(api, {
-    knex,
-    provider: deps.provider,
-    paymentSecret: config.paymentSecret,
-    outcomeByRequest: config.env !== 'prod',
-    settlePayment: deps.settlePayment,
-    user,
-  })
-  for (const router of [health, api]) app.use(router.routes()).use(router.allowedMethods())
+  for (const router of routers) app.use(router.routes()).use(router.allowedMethods())
 
   // The error middleware answers everything; what reaches this is a socket that broke while it was written to.
   app.on('error', (error: Error) => deps.log.debug({ err: error }, 'connection broke'))

@@ -5,8 +5,10 @@ import { errorEntry, type ApiError } from './errors.ts'
 /** What the middleware puts on `ctx.state`. */
 export interface State {
   requestId: string
-  /** Set behind `authenticate`. */
+  /** Set behind the access guard, when a token was read. */
   claims?: Claims
+  /** Set behind the idempotency guard, when the request named a key. */
+  idempotencyKey?: string
 }
 
 export type Context = KoaContext & { state: State }

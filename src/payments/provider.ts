@@ -1,3 +1,7 @@
+/** What the simulated provider can be told to do; a real one decides by itself. */
+export const OUTCOMES = ['success', 'failure', 'timeout', 'duplicate', 'late'] as const
+export type Outcome = (typeof OUTCOMES)[number]
+
 /** What this backend needs of a payment provider. A real one would implement the same two things. */
 export interface PaymentProvider {
   readonly name: string
@@ -16,6 +20,5 @@ export interface Charge {
   /** Minor units of `currency`. */
   amount: number
   currency: string
-  /** What the simulated provider shall answer; a real one decides by itself. */
-  outcome: 'success' | 'failure'
+  outcome: Outcome
 }

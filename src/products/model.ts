@@ -42,5 +42,6 @@ export async function listProducts(
 
 export function presentProduct(product: Product) {
   const { id, sku, name, description, price, currency, version } = product
-  return { id, sku, name, description, price, currency, version }
+  const times = { created_at: product.created_at.toISOString(), updated_at: product.updated_at.toISOString() }
+  return { id, sku, name, description, price, currency, version, ...times }
 }

@@ -31,15 +31,17 @@ export class SpikeEvent extends Model {
 }
 
 /** What buyers see of an event: `published` and `live` are told apart by the database's clock. */
-export type EventState = 'draft' | 'published' | 'live' | 'paused' | 'ended'
+export const EVENT_STATES = ['draft', 'published', 'live', 'paused', 'ended'] as const
+export type EventState = (typeof EVENT_STATES)[number]
 
-export type SpikeEventView = SpikeEvent & { state: EventState }
+/** With what the database's clock says of it. */
+export type SpikeEventView = SpikeEvent & { state: EventState; server_time: Date }
 
 const STATE_SQL = `CASE
   WHEN status IN ('draft', 'ended') THEN status
   WHEN end_at <= now() THEN 'ended'
   WHEN status = 'published' AND start_at <= now() THEN 'live'
-  ELSE status END AS state`
+  ELSE status END AS state, now() AS server_time`
 
 /** One event with its state, or undefined. */
 export async function findEvent(knex: Knex, id: string): Promise<SpikeEventView | undefined> {
@@ -66,8 +68,8 @@ export function presentEvent(event: SpikeEventView, remaining: number | undefine
     id: event.id,
     product_id: event.product_id,
     state: event.state,
-    start_at: event.start_at,
-    end_at: event.end_at,
+    start_at: event.start_at.toISOString(),
+    end_at: event.end_at.toISOString(),
     spike_price: event.spike_price,
     currency: event.currency,
     stock: event.status === 'draft' ? event.stock : event.granted,
@@ -76,6 +78,7 @@ export function presentEvent(event: SpikeEventView, remaining: number | undefine
     per_user_limit: event.per_user_limit,
     lapse_limit: event.lapse_limit,
     version: event.version,
+    server_time: event.server_time.toISOString(),
   }
 }
 

@@ -1,6 +1,9 @@
 import { Model } from 'objection'
 
 export const ROLES = ['user', 'operator', 'admin'] as const
+/** Fields that a list of users may be sorted by. */
+export const USER_SORTS = ['email', 'created_at'] as const
+
 export type Role = (typeof ROLES)[number]
 
 /** Row of `users`. Queries name their knex or transaction; nothing is bound globally. */
@@ -13,6 +16,8 @@ export class User extends Model {
   declare password_hash: string
   declare role: Role
   declare disabled: boolean
+  /** Raised by a trigger when role, password or state change; tokens carry it. */
+  declare token_version: number
   declare created_at: Date
   declare updated_at: Date
 }

@@ -10,10 +10,14 @@ export const TOKEN_ALGORITHM = 'HS256'
 /** What a token may be used for; each purpose has an audience of its own, so one can't stand in for the other. */
 export type TokenPurpose = 'api' | 'dashboard'
 
-export const ACCESS_TOKEN_TTL_S = 3_600
+/** Short, because a token that was copied works until then; sessions last through refresh tokens. */
+export const ACCESS_TOKEN_TTL_S = 900
 
-/** Claims of a token after its signature, issuer, audience and expiry were checked. */
-export const claimsSchema = z.object({ sub: id, role: z.enum(ROLES), exp: z.number() })
+/**
+ * Claims of a token after its signature, issuer, audience and expiry were checked. `ver` is the token version that
+ * the account had: a later change of role, password or state ends the token.
+ */
+export const claimsSchema = z.object({ sub: id, role: z.enum(ROLES), ver: z.int(), exp: z.int() })
 export type Claims = z.infer<typeof claimsSchema>
 
 /** The secret as a key object: with a string, every check first tries to read it as a public key, 50 times slower. */
@@ -23,11 +27,11 @@ export function tokenKey(secret: string): KeyObject {
 
 export function issueToken(
   key: KeyObject,
-  user: { id: string; role: Role },
+  user: { id: string; role: Role; token_version: number },
   purpose: TokenPurpose,
   ttlS = ACCESS_TOKEN_TTL_S,
 ): string {
-  return jwt.sign({ role: user.role }, key, {
+  return jwt.sign({ role: user.role, ver: user.token_version }, key, {
     algorithm: TOKEN_ALGORITHM,
     subject: user.id,
     issuer: TOKEN_ISSUER,

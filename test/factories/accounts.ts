@@ -20,7 +20,9 @@ export async function createAccount(world: World, role: Role = 'user'): Promise<
   if (result.kind !== 'registered') throw new Error(`account not made: ${result.kind}`)
   const { id } = result.user
   if (role !== 'user') await world.knex('users').where({ id }).update({ role })
-  return { id, email, password, token: issueToken(tokenKey(world.config.jwtSecret), { id, role }, 'api') }
+  const { token_version } = await world.knex('users').where({ id }).first('token_version')
+  const token = issueToken(tokenKey(world.config.jwtSecret), { id, role, token_version }, 'api')
+  return { id, email, password, token }
 }
 
 /** Many buyers with tokens, made in bulk. */

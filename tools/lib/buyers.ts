@@ -27,7 +27,7 @@ export async function makeBuyers(knex: Knex, jwtSecret: string, count: number): 
       buyers.push({
         user_id: id,
         email,
-        access_token: issueToken(key, { id, role: 'user' }, 'api', TOKEN_TTL_S),
+        access_token: issueToken(key, { id, role: 'user', token_version: 1 }, 'api', TOKEN_TTL_S),
       })
   }
   return buyers

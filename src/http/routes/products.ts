@@ -1,22 +1,29 @@
-import type Router from '@koa/router'
 import type { Knex } from 'knex'
-import { listProducts, presentProduct, PRODUCT_SORTS } from '../../products/model.ts'
-import { answer, type Context } from '../context.ts'
-import { validate } from '../validate.ts'
-import { pageOf, sortedPageQuery } from './lists.ts'
+import { listProducts, presentProduct } from '../../products/model.ts'
+import { page } from '../contract/fields.ts'
+import type { productRoutes } from '../contract/products.ts'
+import { refuse } from '../errors.ts'
+import type { HandlersOf } from '../handler.ts'
 
-const listQuery = sortedPageQuery(PRODUCT_SORTS, 'created_at')
-
-export function productRoutes(router: Router, deps: { knex: Knex }): void {
-  router.get('/products', async (ctx: Context) => {
-    const query = validate(listQuery, ctx.query)
-    const [sort, direction] = query.sort
-    const { items, total } = await listProducts(deps.knex, {
-      page: query.page,
-      pageSize: query.page_size,
-      sort,
-      direction,
-    })
-    answer(ctx, pageOf(query, total, items.map(presentProduct)))
-  })
+export function productHandlers(deps: { knex: Knex }): HandlersOf<typeof productRoutes> {
+  const { knex } = deps
+  return {
+    listProducts: async ({ query }) => {
+      const [sort, direction] = query.sort
+      const { items, total } = await listProducts(knex, {
+        page: query.page,
+        pageSize: query.page_size,
+        sort,
+        direction,
+      })
+      return { status: 200, data: page(query, { items: items.map(presentProduct), total }) }
+    },
+    readProduct: async () => refuse('NOT_READY'),
+    createProduct: async () => refuse('NOT_READY'),
+    patchProduct: async () => refuse('NOT_READY'),
+    deleteProduct: async () => refuse('NOT_READY'),
+    readInventory: async () => refuse('NOT_READY'),
+    adjustInventory: async () => refuse('NOT_READY'),
+    listInventoryMovements: async () => refuse('NOT_READY'),
+  }
 }

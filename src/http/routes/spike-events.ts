@@ -1,99 +1,82 @@
-import type Router from '@koa/router'
 import type { Redis } from 'ioredis'
-import { z } from 'zod'
-import { id, MAX_QUANTITY, money } from '../../contracts/values.ts'
 import { spikeKeys } from '../../reserve/keys.ts'
 import { endSale, pauseSale, publishSale, resumeSale, type SaleDependencies } from '../../sale.ts'
 import { findEvent, listEvents, presentEvent } from '../../spike-events/model.ts'
 import { createEvent, type Transition } from '../../spike-events/transitions.ts'
-import { answer, claimsOf, type Context, type Middleware } from '../context.ts'
-import { ApiError } from '../errors.ts'
-import { validate } from '../validate.ts'
-import { pageOf, pageQuery } from './lists.ts'
+import { page } from '../contract/fields.ts'
+import type { spikeEventRoutes } from '../contract/spike-events.ts'
+import { refuse } from '../errors.ts'
+import type { HandlersOf } from '../handler.ts'
 
-export const eventParams = z.object({ id })
+type Act = (deps: SaleDependencies, id: string, actor: Actor) => Promise<Transition>
+type Actor = { userId: string; requestId: string }
 
-const newEvent = z
-  .strictObject({
-    product_id: id,
-    start_at: z.iso.datetime({ offset: true }),
-    end_at: z.iso.datetime({ offset: true }),
-    spike_price: money,
-    stock: z.int().min(1).max(1_000_000),
-    payment_window_s: z.int().min(1).max(86_400),
-    per_user_limit: z.int().min(1).max(MAX_QUANTITY).default(1),
-    lapse_limit: z.int().min(0).max(100).default(1),
-  })
-  .refine((event) => Date.parse(event.end_at) > Date.parse(event.start_at), {
-    path: ['end_at'],
-    message: 'must be after start_at',
-  })
-
-type Act = (deps: SaleDependencies, id: string, actor: ReturnType<typeof actorOf>) => Promise<Transition>
-
-export function spikeEventRoutes(
-  router: Router,
-  deps: { sale: SaleDependencies; redis: Redis; user: Middleware; admin: Middleware },
-): void {
+export function spikeEventHandlers(deps: {
+  sale: SaleDependencies
+  redis: Redis
+}): HandlersOf<typeof spikeEventRoutes> {
   const { knex } = deps.sale
 
-  router.get('/spike-events', async (ctx: Context) => {
-    const query = validate(pageQuery, ctx.query)
-    const { items, total } = await listEvents(knex, { page: query.page, pageSize: query.page_size })
-    const remaining = await Promise.all(items.map((event) => remainingOf(deps.redis, event.id)))
-    answer(
-      ctx,
-      pageOf(
-        query,
-        total,
-        items.map((event, i) => presentEvent(event, remaining[i])),
-      ),
-    )
-  })
-
-  router.get('/spike-events/:id', async (ctx: Context) => {
-    await answerEvent(ctx, validate(eventParams, ctx.params).id, false)
-  })
-
-  router.post('/spike-events', deps.user, deps.admin, async (ctx: Context) => {
-    const body = validate(newEvent, ctx.request.body)
-    const result = await createEvent(
-      knex,
-      {
-        productId: body.product_id,
-        startAt: new Date(body.start_at),
-        endAt: new Date(body.end_at),
-        spikePrice: body.spike_price,
-        stock: body.stock,
-        paymentWindowS: body.payment_window_s,
-        perUserLimit: body.per_user_limit,
-        lapseLimit: body.lapse_limit,
-      },
-      actorOf(ctx),
-    )
-    if (result.kind !== 'done') throw refusalOf(result)
-    ctx.set('Location', `/api/v1/spike-events/${result.event.id}`)
-    await answerEvent(ctx, result.event.id, true, 201)
-  })
-
-  const actions: Record<string, Act> = {
-    publish: publishSale,
-    pause: pauseSale,
-    resume: resumeSale,
-    end: endSale,
-  }
-  for (const [name, act] of Object.entries(actions))
-    router.post(`/spike-events/:id/${name}`, deps.user, deps.admin, async (ctx: Context) => {
-      const { id: eventId } = validate(eventParams, ctx.params)
-      const result = await act(deps.sale, eventId, actorOf(ctx))
-      if (result.kind !== 'done') throw refusalOf(result)
-      await answerEvent(ctx, eventId, true)
-    })
-
-  async function answerEvent(ctx: Context, eventId: string, drafts: boolean, status = 200): Promise<void> {
+  async function view(eventId: string) {
     const event = await findEvent(knex, eventId)
-    if (event === undefined || (event.status === 'draft' && !drafts)) throw new ApiError('NOT_FOUND')
-    answer(ctx, presentEvent(event, await remainingOf(deps.redis, eventId)), status)
+    if (event === undefined) return undefined
+    return {
+      draft: event.status === 'draft',
+      data: presentEvent(event, await remainingOf(deps.redis, eventId)),
+    }
+  }
+
+  const action =
+    (act: Act) => async (call: { params: { id: string }; claims: { sub: string }; requestId: string }) => {
+      const { id } = call.params
+      const result = await act(deps.sale, id, { userId: call.claims.sub, requestId: call.requestId })
+      if (result.kind !== 'done') return refusalOf(result)
+      const found = await view(id)
+      return found === undefined ? refuse('NOT_FOUND') : { status: 200 as const, data: found.data }
+    }
+
+  return {
+    listSpikeEvents: async ({ query }) => {
+      const { items, total } = await listEvents(knex, { page: query.page, pageSize: query.page_size })
+      const remaining = await Promise.all(items.map((event) => remainingOf(deps.redis, event.id)))
+      return {
+        status: 200,
+        data: page(query, { items: items.map((event, i) => presentEvent(event, remaining[i])), total }),
+      }
+    },
+    readSpikeEvent: async ({ params }) => {
+      const found = await view(params.id)
+      if (found === undefined || found.draft) return refuse('NOT_FOUND')
+      return { status: 200, data: found.data }
+    },
+    createSpikeEvent: async ({ body, claims, requestId }) => {
+      const result = await createEvent(
+        knex,
+        {
+          productId: body.product_id,
+          startAt: new Date(body.start_at),
+          endAt: new Date(body.end_at),
+          spikePrice: body.spike_price,
+          stock: body.stock,
+          paymentWindowS: body.payment_window_s,
+          perUserLimit: body.per_user_limit,
+          lapseLimit: body.lapse_limit,
+        },
+        { userId: claims.sub, requestId },
+      )
+      const found = result.kind === 'done' ? await view(result.event.id) : undefined
+      if (found === undefined) return refuse('NOT_FOUND')
+      return { status: 201, data: found.data, headers: { Location: `/api/v1/spike-events/${found.data.id}` } }
+    },
+    patchSpikeEvent: async () => refuse('NOT_READY'),
+    publishSpikeEvent: action(publishSale),
+    pauseSpikeEvent: action(pauseSale),
+    resumeSpikeEvent: action(resumeSale),
+    endSpikeEvent: action(endSale),
+    rebuildSpikeEvent: async () => refuse('NOT_READY'),
+    adjustSpikeStock: async () => refuse('NOT_READY'),
+    readConservation: async () => refuse('NOT_READY'),
+    readReport: async () => refuse('NOT_READY'),
   }
 }
 
@@ -102,19 +85,15 @@ async function remainingOf(redis: Redis, eventId: string): Promise<number | unde
   return stock === null ? undefined : Number(stock)
 }
 
-function actorOf(ctx: Context) {
-  return { userId: claimsOf(ctx).sub, requestId: ctx.state.requestId }
-}
-
-function refusalOf(transition: Exclude<Transition, { kind: 'done' }>): ApiError {
+function refusalOf(transition: Exclude<Transition, { kind: 'done' }>) {
   switch (transition.kind) {
     case 'not_found':
-      return new ApiError('NOT_FOUND')
+      return refuse('NOT_FOUND')
     case 'wrong_state':
-      return new ApiError('WRONG_STATE', { data: { state: transition.status } })
+      return refuse('WRONG_STATE', { data: { state: transition.status } })
     case 'insufficient_stock':
-      return new ApiError('INSUFFICIENT_STOCK')
+      return refuse('INSUFFICIENT_STOCK')
     case 'window_over':
-      return new ApiError('SALE_ENDED')
+      return refuse('SALE_ENDED')
   }
 }

@@ -124,8 +124,8 @@ describe('the way into the dashboard', () => {
     ).toString('base64url')
     for (const token of [
       admin.token,
-      issueToken(key, { id: admin.id, role: 'admin' }, 'dashboard', -1),
-      issueToken(tokenKey('x'.repeat(32)), { id: admin.id, role: 'admin' }, 'dashboard'),
+      issueToken(key, { id: admin.id, role: 'admin', token_version: 2 }, 'dashboard', -1),
+      issueToken(tokenKey('x'.repeat(32)), { id: admin.id, role: 'admin', token_version: 2 }, 'dashboard'),
       `${head}.${edited}.${signature}`,
       `${head}.${payload}.`,
       'x',

@@ -109,7 +109,7 @@ describe('a purchase with a token that is not right', () => {
   })
 
   it('is refused when the token was issued for something else or by somebody else', async () => {
-    const dashboard = issueToken(tokenKey(secret), { id: account.id, role: 'user' }, 'dashboard')
+    const dashboard = issueToken(tokenKey(secret), { id: account.id, role: 'user', token_version: 1 }, 'dashboard')
     await refused({ authorization: `Bearer ${dashboard}` })
     const { aud: _, ...anybody } = good
     for (const payload of [anybody, { ...good, iss: 'somebody' }, { ...good, aud: ['web'] }])

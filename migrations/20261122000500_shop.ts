@@ -1,0 +1,76 @@
+import type { Knex } from 'knex'
+
+export async function up(knex: Knex): Promise<void> {
+  await knex.raw(`
+    -- Access tokens carry the version that the account had; older ones end when role, password or state change.
+    ALTER TABLE users ADD COLUMN token_version integer NOT NULL DEFAULT 1;
+
+    -- What every API process keeps in memory to refuse tokens without asking: oldest version that is still good.
+    -- Written by triggers, so that no way of changing an account can forget it.
+    CREATE TABLE user_revocations (
+      user_id     uuid PRIMARY KEY,
+      min_version integer NOT NULL,
+      revoked_at  timestamptz NOT NULL DEFAULT now()
+    );
+    CREATE INDEX user_revocations_revoked_at ON user_revocations (revoked_at);
+
+    CREATE FUNCTION raise_token_version() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+      NEW.token_version := OLD.token_version + 1;
+      RETURN NEW;
+    END $$;
+    CREATE TRIGGER users_raise_token_version BEFORE UPDATE ON users FOR EACH ROW
+      WHEN ((NEW.role, NEW.disabled, NEW.password_hash) IS DISTINCT FROM (OLD.role, OLD.disabled, OLD.password_hash))
+      EXECUTE FUNCTION raise_token_version();
+
+    CREATE FUNCTION revoke_tokens() RETURNS trigger LANGUAGE plpgsql AS $$
+    DECLARE
+      gone boolean := TG_OP = 'DELETE' OR NEW.disabled;
+    BEGIN
+      INSERT INTO user_revocations (user_id, min_version, revoked_at)
+      VALUES (OLD.id, CASE WHEN gone THEN 2147483647 ELSE NEW.token_version END, clock_timestamp())
+          ON CONFLICT (user_id) DO UPDATE SET min_version = EXCLUDED.min_version, revoked_at = EXCLUDED.revoked_at;
+      RETURN NULL;
+    END $$;
+    CREATE TRIGGER users_revoke_tokens AFTER UPDATE ON users FOR EACH ROW
+      WHEN (NEW.token_version <> OLD.token_version) EXECUTE FUNCTION revoke_tokens();
+    CREATE TRIGGER users_revoke_tokens_of_deleted AFTER DELETE ON users FOR EACH ROW EXECUTE FUNCTION revoke_tokens();
+
+    -- The second guard behind the stored replies: one order for one key of one buyer.
+    ALTER TABLE orders ADD COLUMN idempotency_key text;
+    CREATE UNIQUE INDEX orders_idempotency_key ON orders (user_id, idempotency_key) WHERE idempotency_key IS NOT NULL;
+    CREATE INDEX spike_orders_order ON spike_orders (order_id);
+
+    -- A unit that late money has bought again enters Redis like any other reservation.
+    ALTER TABLE outbox DROP CONSTRAINT outbox_topic_check,
+      ADD CONSTRAINT outbox_topic_check CHECK (topic IN ('reservation.accepted', 'order.created', 'stock.released'));
+
+    -- The provider executes refunds and tells when one is done.
+    ALTER TABLE payment_events DROP CONSTRAINT payment_events_kind_check,
+      ADD CONSTRAINT payment_events_kind_check CHECK (kind IN ('captured', 'failed', 'refunded'));
+    ALTER TABLE refunds ADD COLUMN requested_at timestamptz, ADD COLUMN done_at timestamptz,
+      ADD CONSTRAINT refunds_done CHECK ((status = 'done') = (done_at IS NOT NULL));
+    CREATE INDEX refunds_open ON refunds (created_at) WHERE status = 'open';
+  `)
+}
+
+export async function down(knex: Knex): Promise<void> {
+  await knex.raw(`
+    DROP INDEX refunds_open;
+    ALTER TABLE refunds DROP CONSTRAINT refunds_done, DROP COLUMN requested_at, DROP COLUMN done_at;
+    DELETE FROM payment_events WHERE kind = 'refunded';
+    ALTER TABLE payment_events DROP CONSTRAINT payment_events_kind_check,
+      ADD CONSTRAINT payment_events_kind_check CHECK (kind IN ('captured', 'failed'));
+    DELETE FROM outbox WHERE topic = 'reservation.accepted';
+    ALTER TABLE outbox DROP CONSTRAINT outbox_topic_check,
+      ADD CONSTRAINT outbox_topic_check CHECK (topic IN ('order.created', 'stock.released'));
+    DROP INDEX spike_orders_order;
+    ALTER TABLE orders DROP COLUMN idempotency_key;
+    DROP TRIGGER users_raise_token_version ON users;
+    DROP TRIGGER users_revoke_tokens ON users;
+    DROP TRIGGER users_revoke_tokens_of_deleted ON users;
+    DROP FUNCTION raise_token_version, revoke_tokens;
+    DROP TABLE user_revocations;
+    ALTER TABLE users DROP COLUMN token_version;
+  `)
+}

@@ -1,0 +1,73 @@
+/**
+ * How a route of the API is declared: once, as data. The router, the checks of input, the rights, the limits, the
+ * OpenAPI document, the client and the tests of the whole API all read the same declaration.
+ */
+import type { z } from 'zod'
+import type { ErrorName } from '../errors.ts'
+
+/**
+ * Who may call a route. `operator` includes admins. `anyone`: tokens are not read. `visitor`: may come without a
+ * token, but one that is sent has to be good. `provider` signs its requests instead.
+ */
+export type Access = 'anyone' | 'visitor' | 'user' | 'operator' | 'admin' | 'provider'
+
+/** Which windows a request is counted in; see `middleware/limits.ts` for the numbers. */
+export type LimitClass = 'none' | 'login' | 'purchase' | 'write' | 'read'
+
+export interface ReplySpec {
+  description: string
+  /** Schema of the envelope's `data`; none for answers without an envelope. */
+  data?: z.ZodType
+  /** Content type of answers without an envelope; absent for an empty body. */
+  content?: string
+  /** Headers that clients rely on, with what they hold. */
+  headers?: Readonly<Record<string, string>>
+}
+
+export interface RouteSpec {
+  method: 'get' | 'post' | 'patch' | 'delete'
+  /** As the router reads it, behind `/api/v1` unless `outside` is set. */
+  path: string
+  /** True for routes that stand outside the prefix. */
+  outside?: true
+  tag: string
+  summary: string
+  description?: string
+  access: Access
+  limit: LimitClass
+  /** Of `Idempotency-Key`; absent: the header is ignored. */
+  idempotency?: 'optional' | 'required'
+  /** `required`: `If-Match` must name the version that the caller has seen. */
+  ifMatch?: 'required'
+  /** Served only to the networks of INTERNAL_NETWORKS in prod. */
+  internal?: true
+  params?: z.ZodObject
+  query?: z.ZodObject
+  body?: z.ZodType
+  replies: Readonly<Record<number, ReplySpec>>
+  /** What this route may refuse on top of what its other properties imply; see `errorsOf`. */
+  errors: readonly ErrorName[]
+}
+
+/** Checks a declaration's type and keeps its literal types. */
+export function defineRoute<const R extends RouteSpec>(route: R): R {
+  return route
+}
+
+/** Every error that a route can answer with, in the order of the table. */
+export function errorsOf(route: RouteSpec): ErrorName[] {
+  const errors = new Set<ErrorName>(route.errors)
+  const add = (...names: ErrorName[]) => names.forEach((name) => errors.add(name))
+  if (route.params || route.query || route.body || route.idempotency || route.ifMatch)
+    add('VALIDATION_FAILED')
+  if (route.access !== 'provider' && route.access !== 'anyone') add('UNAUTHENTICATED')
+  if (route.access === 'operator' || route.access === 'admin') add('FORBIDDEN')
+  if (route.limit !== 'none') add('RATE_LIMITED')
+  if (route.method !== 'get') add('VALIDATION_FAILED', 'PAYLOAD_TOO_LARGE', 'UNSUPPORTED_MEDIA_TYPE')
+  if (route.idempotency) add('IDEMPOTENCY_IN_FLIGHT', 'IDEMPOTENCY_MISMATCH')
+  if (route.idempotency === 'required') add('IDEMPOTENCY_KEY_REQUIRED')
+  if (route.ifMatch) add('PRECONDITION_REQUIRED', 'PRECONDITION_FAILED')
+  if (route.internal) add('NOT_FOUND')
+  add('INTERNAL', 'NOT_READY', 'OVERLOADED')
+  return [...errors]
+}

@@ -1,0 +1,90 @@
+import { z } from 'zod'
+import { defineRoute } from './route.ts'
+
+const readinessData = z
+  .object({
+    status: z.enum(['ready', 'not_ready']),
+    checks: z
+      .record(z.string(), z.enum(['ok', 'down']))
+      .optional()
+      .describe('Inside INTERNAL_NETWORKS only.'),
+  })
+  .meta({ id: 'Readiness' })
+
+/** What the service tells of itself; outside the prefix. */
+export const serviceRoutes = {
+  healthz: defineRoute({
+    method: 'get',
+    path: '/healthz',
+    outside: true,
+    tag: 'service',
+    summary: 'The process runs',
+    access: 'anyone',
+    limit: 'none',
+    replies: { 200: { description: 'It does.', data: z.object({ status: z.literal('ok') }) } },
+    errors: [],
+  }),
+  readyz: defineRoute({
+    method: 'get',
+    path: '/readyz',
+    outside: true,
+    tag: 'service',
+    summary: 'The process can serve now',
+    access: 'anyone',
+    limit: 'none',
+    replies: {
+      200: { description: 'It can.', data: readinessData },
+      503: { description: 'It can not; `checks` says why.', data: readinessData },
+    },
+    errors: [],
+  }),
+  metrics: defineRoute({
+    method: 'get',
+    path: '/metrics',
+    outside: true,
+    tag: 'service',
+    summary: 'Metrics in the format of Prometheus',
+    access: 'anyone',
+    limit: 'none',
+    internal: true,
+    replies: { 200: { description: 'The metrics.', content: 'text/plain' } },
+    errors: [],
+  }),
+  openapi: defineRoute({
+    method: 'get',
+    path: '/openapi.json',
+    outside: true,
+    tag: 'service',
+    summary: 'This document',
+    access: 'anyone',
+    limit: 'none',
+    internal: true,
+    replies: { 200: { description: 'OpenAPI 3.1.', content: 'application/json' } },
+    errors: [],
+  }),
+  docs: defineRoute({
+    method: 'get',
+    path: '/docs',
+    outside: true,
+    tag: 'service',
+    summary: 'This document as a page',
+    access: 'anyone',
+    limit: 'none',
+    internal: true,
+    replies: { 200: { description: 'The page.', content: 'text/html' } },
+    errors: [],
+  }),
+  docsAsset: defineRoute({
+    method: 'get',
+    path: '/docs/:file',
+    outside: true,
+    tag: 'service',
+    summary: 'Scripts and styles of the page',
+    access: 'anyone',
+    limit: 'none',
+    internal: true,
+    params: z.object({ file: z.string().max(100) }),
+    replies: { 200: { description: 'The file.', content: '*/*' } },
+    errors: ['NOT_FOUND'],
+  }),
+}

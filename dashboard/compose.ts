@@ -40,7 +40,13 @@ export async function compose(config: Config, log: Logger): Promise<Running> {
     const app = createDashboard(config, log, boardPlugin(queues, config.env), {
       key: tokenKey(config.jwtSecret),
       knex,
-      loginLimit: createLoginLimit({ enabled: config.rateLimit, redis, namespace: config.namespace }),
+      loginLimit: createLoginLimit({
+        enabled: config.rateLimit,
+        redis,
+        namespace: config.namespace,
+        log,
+        countAddresses: true,
+      }),
       secure: config.env !== 'dev',
       home: BOARD_PATH,
     })

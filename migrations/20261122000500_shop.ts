@@ -10,9 +10,11 @@ export async function up(knex: Knex): Promise<void> {
     CREATE TABLE user_revocations (
       user_id     uuid PRIMARY KEY,
       min_version integer NOT NULL,
-      revoked_at  timestamptz NOT NULL DEFAULT now()
+      -- Of the transaction: readers ask for all that was not committed yet when they looked before.
+      written_by  xid8 NOT NULL,
+      revoked_at  timestamptz NOT NULL
     );
-    CREATE INDEX user_revocations_revoked_at ON user_revocations (revoked_at);
+    CREATE INDEX user_revocations_written_by ON user_revocations (written_by);
 
     CREATE FUNCTION raise_token_version() RETURNS trigger LANGUAGE plpgsql AS $$
     BEGIN
@@ -23,13 +25,14 @@ export async function up(knex: Knex): Promise<void> {
       WHEN ((NEW.role, NEW.disabled, NEW.password_hash) IS DISTINCT FROM (OLD.role, OLD.disabled, OLD.password_hash))
       EXECUTE FUNCTION raise_token_version();
 
+    -- Versions only rise, so the order in which a reader gets to see them does not matter.
     CREATE FUNCTION revoke_tokens() RETURNS trigger LANGUAGE plpgsql AS $$
-    DECLARE
-      gone boolean := TG_OP = 'DELETE' OR NEW.disabled;
     BEGIN
-      INSERT INTO user_revocations (user_id, min_version, revoked_at)
-      VALUES (OLD.id, CASE WHEN gone THEN 2147483647 ELSE NEW.token_version END, clock_timestamp())
-          ON CONFLICT (user_id) DO UPDATE SET min_version = EXCLUDED.min_version, revoked_at = EXCLUDED.revoked_at;
+      INSERT INTO user_revocations (user_id, min_version, written_by, revoked_at)
+      VALUES (OLD.id, CASE TG_OP WHEN 'DELETE' THEN 2147483647 ELSE NEW.token_version END,
+              pg_current_xact_id(), clock_timestamp())
+          ON CONFLICT (user_id) DO UPDATE
+         SET min_version = EXCLUDED.min_version, written_by = EXCLUDED.written_by, revoked_at = EXCLUDED.revoked_at;
       RETURN NULL;
     END $$;
     CREATE TRIGGER users_revoke_tokens AFTER UPDATE ON users FOR EACH ROW

@@ -1,8 +1,8 @@
 import type { Knex } from 'knex'
 import { v7 as uuidv7 } from 'uuid'
 import { loadSeedSettings } from '../src/platform/config.ts'
-import { hashPassword } from '../src/users/accounts.ts'
 import type { Role } from '../src/users/model.ts'
+import { hashPassword } from '../src/users/passwords.ts'
 
 const BUYERS = 10
 

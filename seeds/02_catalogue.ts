@@ -1,6 +1,7 @@
 import type { Knex } from 'knex'
-import { v7 as uuidv7 } from 'uuid'
 import { loadSeedSettings } from '../src/platform/config.ts'
+import { createProduct } from '../src/products/changes.ts'
+import { SYSTEM } from '../src/spike-events/transitions.ts'
 
 const PRODUCTS = [
   { sku: 'PHONE-X', name: 'Phone X', description: '6.1 inch, 256 GB', price: 499_900, stock: 2_000 },
@@ -11,20 +12,5 @@ const PRODUCTS = [
 /** Outside prod, a few products with inventory; products that exist stay as they are. */
 export async function seed(knex: Knex): Promise<void> {
   if (!loadSeedSettings(process.env).withTestData) return
-  for (const { stock, ...product } of PRODUCTS)
-    await knex.transaction(async (trx) => {
-      const [created] = await trx('products')
-        .insert({ id: uuidv7(), ...product })
-        .onConflict('sku')
-        .ignore()
-        .returning('id')
-      if (created === undefined) return
-      await trx('inventory').insert({ id: uuidv7(), product_id: created.id, stock })
-      await trx('inventory_movements').insert({
-        id: uuidv7(),
-        product_id: created.id,
-        delta: stock,
-        reason: 'seed',
-      })
-    })
+  for (const product of PRODUCTS) await createProduct(knex, { ...product, currency: 'CNY' }, SYSTEM)
 }

@@ -3,11 +3,20 @@ import { loadSeedSettings } from '../src/platform/config.ts'
 import { createEvent, publishEvent, SYSTEM } from '../src/spike-events/transitions.ts'
 
 const DAY_MS = 86_400_000
+const UNITS = 100
 
-/** Outside prod, one sale that can be bought from now, unless one is running. The workers open its gate in Redis. */
+/**
+ * Outside prod, one sale that can be bought from now, unless one is running, or its product was deleted or has too
+ * few units left. The workers open its gate in Redis.
+ */
 export async function seed(knex: Knex): Promise<void> {
   if (!loadSeedSettings(process.env).withTestData) return
-  const product = await knex('products').where('sku', 'PHONE-X').first('id')
+  const product = await knex('products')
+    .join('inventory', 'inventory.product_id', 'products.id')
+    .where({ sku: 'PHONE-X', deleted_at: null })
+    .andWhere('inventory.stock', '>=', UNITS)
+    .first('products.id')
+  if (product === undefined) return
   const running = await knex('spike_events')
     .where({ product_id: product.id, status: 'published' })
     .andWhere('end_at', '>', knex.fn.now())
@@ -20,7 +29,7 @@ export async function seed(knex: Knex): Promise<void> {
       startAt: new Date(),
       endAt: new Date(Date.now() + 30 * DAY_MS),
       spikePrice: 99_900,
-      stock: 100,
+      stock: UNITS,
       paymentWindowS: 300,
       perUserLimit: 1,
       lapseLimit: 1,

@@ -3,6 +3,7 @@ import type { Logger } from './platform/logger.ts'
 import type { ConfirmPublisher } from './platform/rabbitmq/publisher.ts'
 import type { Scripts } from './platform/redis/define-script.ts'
 import { publishReservation } from './publish/publish-reservation.ts'
+import type { OutcomeCounts } from './reserve/outcome-counts.ts'
 import type { QueuedMarks } from './reserve/queued-marks.ts'
 import { newRid } from './reserve/rid.ts'
 import type { ReserveReply, spikeScripts } from './reserve/scripts.ts'
@@ -34,6 +35,7 @@ interface BuyDependencies {
   scripts: Pick<Scripts<typeof spikeScripts>, 'reserve'>
   publisher: ConfirmPublisher
   marks: QueuedMarks
+  outcomes: OutcomeCounts
   log: Logger
 }
 
@@ -47,6 +49,7 @@ export async function buy(deps: BuyDependencies, input: BuyInput): Promise<Purch
   if (!deps.publisher.hasRoom) return { kind: 'overloaded' }
   const reply = await deps.scripts.reserve({ ...input, rid: newRid(input.eventId) })
   if (reply.kind === 'corrupt') throw new Error(`redis key ${reply.key} has a wrong type or value`)
+  if (reply.kind !== 'not_ready') deps.outcomes.add(input.eventId, reply.kind)
   if (reply.kind !== 'accepted') return reply
   const outcome = await publishReservation(deps.publisher, {
     rid: reply.rid,

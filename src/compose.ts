@@ -2,33 +2,42 @@
 import type { Server } from 'node:http'
 import type { Redis } from 'ioredis'
 import type { Knex } from 'knex'
+import { reservationAccepted } from './contracts/messages/reservation-accepted.ts'
 import { declareTopology, topologyOf } from './contracts/messages/topology.ts'
 import { buy } from './buy.ts'
 import { createApp } from './http/app.ts'
-import { API_PREFIX } from './http/mount.ts'
+import { answerBroken } from './http/broken-request.ts'
 import { settlePayment } from './pay.ts'
 import { SimulatedProvider } from './payments/simulated-provider.ts'
 import type { Config } from './platform/config.ts'
 import { closeServer, listen } from './platform/http-server.ts'
+import { InFlight } from './platform/in-flight.ts'
 import { StopList, type Running } from './platform/lifecycle.ts'
 import type { Logger } from './platform/logger.ts'
+import { createMetrics } from './platform/metrics.ts'
 import { contactPostgres, createPostgres } from './platform/postgres/client.ts'
 import { closeRabbit, connectRabbit } from './platform/rabbitmq/connection.ts'
+import { queueDepth } from './platform/rabbitmq/queue-depth.ts'
 import { ConfirmPublisher } from './platform/rabbitmq/publisher.ts'
-import { contactRedis, createRedis } from './platform/redis/client.ts'
+import { contactRedis, createRedis, createSubscriberRedis } from './platform/redis/client.ts'
 import { loadScripts } from './platform/redis/define-script.ts'
+import { Subscriber } from './platform/redis/subscriber.ts'
+import { createProductCache } from './products/cache.ts'
+import { OutcomeCounts } from './reserve/outcome-counts.ts'
+import { rebuildSale } from './rebuild.ts'
 import { QueuedMarks } from './reserve/queued-marks.ts'
 import { spikeScripts } from './reserve/scripts.ts'
 import { Tracker } from './track.ts'
 import { Revocations } from './users/revocations.ts'
 import { tokenKey } from './users/tokens.ts'
+import { Watcher } from './watch.ts'
 
 /** Publishes that may wait for their confirm before purchases are refused with OVERLOADED. */
 const MAX_UNCONFIRMED = 2_000
 const PAYMENT_DELAY_MS = 50
 
 /**
- * Builds the API. Stop order: not ready, the provider's callbacks, HTTP, publishes, stores.
+ * Builds the API. Stop order: not ready, streams, the provider's callbacks, HTTP, publishes, stores.
  * @throws ServiceError when a store or the broker can't be used
  */
 export async function compose(config: Config, log: Logger): Promise<Running> {
@@ -43,17 +52,23 @@ export async function compose(config: Config, log: Logger): Promise<Running> {
 
 async function assemble(config: Config, log: Logger, parts: StopList): Promise<Running> {
   const { knex, redis } = await openStores(config, log, parts)
-  const publisher = await openPublisher(config, log, parts)
+  const { publisher, backlog } = await openPublisher(config, log, parts)
   const scripts = loadScripts(redis, spikeScripts)
   const marks = new QueuedMarks(scripts, log)
+  const outcomes = new OutcomeCounts(redis, log)
+  parts.add('outcome counts', () => outcomes.stop())
+  const tracker = new Tracker({ redis, knex, log })
+  const watcher = new Watcher({ tracker, subscriber: openSubscriber(config, log, parts), log })
   const revocations = new Revocations(knex, log)
   parts.add('revocations', () => revocations.stop())
   const provider = new SimulatedProvider({
-    callbackUrl: `http://${config.host === '0.0.0.0' ? '127.0.0.1' : config.host}:${config.port}${API_PREFIX}/payments/callback`,
+    callbackUrl: config.paymentCallbackUrl,
     secret: config.paymentSecret,
     delayMs: PAYMENT_DELAY_MS,
     log,
   })
+  const inFlight = new InFlight(config.maxInFlight)
+  const metrics = createMetrics(() => inFlight.count)
   let accepting = true
   const app = createApp({
     config,
@@ -61,11 +76,24 @@ async function assemble(config: Config, log: Logger, parts: StopList): Promise<R
     key: tokenKey(config.jwtSecret),
     knex,
     redis,
-    sale: { knex, redis, scripts },
-    tracker: new Tracker({ redis, knex, log }),
+    sale: { knex, redis, scripts, log },
+    rebuild: (id, actor) => rebuildSale({ knex, redis, scripts, backlog, log }, id, actor),
+    productCache: createProductCache({
+      knex,
+      redis,
+      namespace: config.namespace,
+      log,
+      onLookup: (result) => metrics.cacheLookups.inc({ cache: 'product', result }),
+    }),
+    tracker,
+    watcher,
     provider,
     revocations,
-    buy: (input) => buy({ scripts, publisher, marks, log }, input),
+    buy: async (input) => {
+      const purchase = await buy({ scripts, publisher, marks, outcomes, log }, input)
+      metrics.purchases.inc({ outcome: purchase.kind })
+      return purchase
+    },
     settlePayment: (name, callback) => settlePayment({ knex, scripts, log }, name, callback),
     readiness: {
       accepting: () => accepting,
@@ -77,17 +105,20 @@ async function assemble(config: Config, log: Logger, parts: StopList): Promise<R
         },
       },
     },
+    metrics,
+    inFlight,
   })
 
   let server: Server | undefined
   return {
     async start() {
       await revocations.start()
-      server = await listen(app.callback(), config.host, config.port)
+      server = await listen(app.callback(), config.host, config.port, { inFlight, onBroken: answerBroken })
       log.info({ host: config.host, port: config.port }, 'api is listening')
     },
     async stop() {
       accepting = false
+      watcher.stop()
       // The provider calls back over this very server, so it is heard out before the server closes.
       await provider.stop()
       if (server?.listening) await closeServer(server)
@@ -110,7 +141,14 @@ async function openStores(
   return { knex, redis }
 }
 
-async function openPublisher(config: Config, log: Logger, parts: StopList): Promise<ConfirmPublisher> {
+/** Connects when the first buyer watches a reservation. */
+function openSubscriber(config: Config, log: Logger, parts: StopList): Subscriber {
+  const redis = createSubscriberRedis(config.redisUrl, 'spike-api subscriber', log)
+  parts.add('redis subscriber', async () => redis.disconnect())
+  return new Subscriber(redis, log)
+}
+
+async function openPublisher(config: Config, log: Logger, parts: StopList) {
   const connection = await connectRabbit(config.amqpUrl, 'spike-api publisher', log)
   parts.add('rabbitmq', () => closeRabbit(connection))
   const topology = topologyOf(config.namespace)
@@ -123,5 +161,5 @@ async function openPublisher(config: Config, log: Logger, parts: StopList): Prom
   })
   parts.add('publisher', () => publisher.stop())
   await publisher.start()
-  return publisher
+  return { publisher, backlog: () => queueDepth(connection, topology.queueOf(reservationAccepted)) }
 }

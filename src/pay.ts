@@ -1,8 +1,19 @@
-/** A payment's callback: PostgreSQL first, then Redis is told, so that SOLD_OUT and ALL_HELD stay apart. */
+/** The use cases of the payment provider's callbacks. PostgreSQL first; then Redis is told. */
 import type { Knex } from 'knex'
-import { applyCallback, type Callback, type CallbackResult } from './payments/callback.ts'
+import { reacquireOrder, type Reacquired } from './orders/reacquire.ts'
+import {
+  applyCallback,
+  recordLateCapture,
+  type Callback,
+  type CallbackResult,
+  type LateOrder,
+  type PaymentCallback,
+} from './payments/callback.ts'
+import { applyRefund, openRefund, type RefundResult } from './payments/refunds.ts'
 import type { Logger } from './platform/logger.ts'
+import { retryingTransaction } from './platform/postgres/transaction.ts'
 import type { Scripts } from './platform/redis/define-script.ts'
+import { newRid } from './reserve/rid.ts'
 import type { spikeScripts } from './reserve/scripts.ts'
 
 interface PayDependencies {
@@ -11,18 +22,60 @@ interface PayDependencies {
   log: Logger
 }
 
+/** What a callback did. `paid_late`: the order had lapsed and got its units again. */
+export type Settlement =
+  Exclude<CallbackResult['kind'], 'late'> | RefundResult['kind'] | 'paid_late' | 'refund_opened'
+
+/** Applies a callback of the provider, once by its transaction id. Captured money is a paid order or a refund. */
 export async function settlePayment(
   deps: PayDependencies,
   provider: string,
   callback: Callback,
-): Promise<CallbackResult> {
+): Promise<Settlement> {
+  if (callback.kind === 'refunded') return (await applyRefund(deps.knex, provider, callback)).kind
   const result = await applyCallback(deps.knex, provider, callback)
-  if (result.kind === 'paid' && result.eventId !== null && result.reservationId !== null)
+  if (result.kind === 'late') return settleLate(deps, provider, callback)
+  if (result.kind !== 'paid') return result.kind
+  // Tells SOLD_OUT and ALL_HELD apart. The payment stands; until Redis hears of it, buyers read ALL_HELD.
+  const { eventId, reservationId: rid } = result
+  if (eventId !== null && rid !== null)
     await deps.scripts
-      .markPaid({ eventId: result.eventId, rid: result.reservationId })
-      .catch((error: unknown) =>
-        // The payment stands. Until Redis hears of it, buyers read ALL_HELD where SOLD_OUT is true.
-        deps.log.warn({ err: error, rid: result.reservationId }, 'redis was not told of a payment'),
+      .markPaid({ eventId, rid })
+      .catch((error: unknown) => deps.log.warn({ err: error, rid }, 'redis was not told of a payment'))
+  return 'paid'
+}
+
+/**
+ * Money for an order that is not pending any more. One that lapsed gets its units again when they are free: the buyer
+ * pays for what they wanted. One that was cancelled, or is paid already, does not: its money goes back.
+ */
+function settleLate(
+  { knex, log }: PayDependencies,
+  provider: string,
+  callback: PaymentCallback,
+): Promise<Settlement> {
+  return retryingTransaction(knex, async (trx): Promise<Settlement> => {
+    const order = await recordLateCapture(trx, provider, callback)
+    if (order === undefined) return 'seen_before'
+    const reacquired = await reacquireLapsed(trx, order)
+    if (reacquired === undefined) {
+      await openRefund(
+        trx,
+        provider,
+        callback,
+        order.id,
+        order.status === 'closed' ? 'order_closed' : 'already_paid',
       )
-  return result
+      return 'refund_opened'
+    }
+    log.info({ orderId: order.id, rid: reacquired.claim?.rid }, 'late money bought the units again')
+    return 'paid_late'
+  })
+}
+
+async function reacquireLapsed(
+  trx: Knex.Transaction,
+  order: LateOrder,
+): Promise<{ claim: Reacquired } | undefined> {
+  return order.close_reason === 'lapsed' ? reacquireOrder(trx, order, newRid) : undefined
 }

@@ -5,24 +5,32 @@
 import type { Redis } from 'ioredis'
 import type { Knex } from 'knex'
 import type { Actor } from './audit/audit.ts'
+import type { Logger } from './platform/logger.ts'
 import type { Scripts } from './platform/redis/define-script.ts'
 import { spikeKeys } from './reserve/keys.ts'
 import type { GateStatus, spikeScripts } from './reserve/scripts.ts'
+import {
+  adjustStock,
+  appliedUnits,
+  markAdjustmentApplied,
+  returnUnits,
+  unappliedAdjustments,
+  type StockChange,
+} from './spike-events/ledger.ts'
 import { SpikeEvent, type EventStatus } from './spike-events/model.ts'
 import {
   endEvent,
-  markAdjustmentApplied,
   pauseEvent,
   publishEvent,
   resumeEvent,
-  returnUnits,
-  unappliedAdjustments,
+  type Publication,
   type Transition,
 } from './spike-events/transitions.ts'
 
 export interface SaleDependencies {
   knex: Knex
   redis: Redis
+  log: Logger
   scripts: Pick<Scripts<typeof spikeScripts>, 'open' | 'setStatus' | 'adjust' | 'countUnits'>
 }
 
@@ -33,7 +41,7 @@ const GATE_STATUS: Record<Exclude<EventStatus, 'draft'>, GateStatus> = {
 }
 
 /** Rings the stock off the inventory and opens the gate. */
-export async function publishSale(deps: SaleDependencies, id: string, actor: Actor): Promise<Transition> {
+export async function publishSale(deps: SaleDependencies, id: string, actor: Actor): Promise<Publication> {
   return followedByGate(deps, await publishEvent(deps.knex, id, actor))
 }
 
@@ -50,12 +58,29 @@ export async function endSale(deps: SaleDependencies, id: string, actor: Actor):
   return followedByGate(deps, await endEvent(deps.knex, id, actor))
 }
 
-async function followedByGate(deps: SaleDependencies, transition: Transition): Promise<Transition> {
-  if (transition.kind !== 'done') return transition
-  await followEvent(deps, transition.event.id)
-  return {
-    kind: 'done',
-    event: (await SpikeEvent.query(deps.knex).findById(transition.event.id)) ?? transition.event,
+/** Grants a running sale more units of its product's inventory, or takes free ones back. */
+export async function adjustSale(
+  deps: SaleDependencies,
+  id: string,
+  change: { delta: number; reason: string },
+  actor: Actor,
+): Promise<StockChange> {
+  const result = await adjustStock(deps.knex, id, change, actor)
+  if (result.kind === 'done') await followSoon(deps, id)
+  return result
+}
+
+async function followedByGate<T extends Publication>(deps: SaleDependencies, transition: T): Promise<T> {
+  if (transition.kind === 'done') await followSoon(deps, transition.event.id)
+  return transition
+}
+
+/** What PostgreSQL has committed is done, whether Redis answers now or not: the sweep follows until it does. */
+async function followSoon(deps: SaleDependencies, eventId: string): Promise<void> {
+  try {
+    await followEvent(deps, eventId)
+  } catch (error) {
+    deps.log.error({ err: error, eventId }, 'gate left to the sweep')
   }
 }
 
@@ -65,7 +90,12 @@ async function followedByGate(deps: SaleDependencies, transition: Transition): P
  * advisory lock lets one through at a time.
  */
 export async function followEvent(deps: SaleDependencies, id: string): Promise<void> {
-  await deps.knex.transaction(async (trx) => {
+  await followGate(deps, id)
+  if (await settleEnded(deps, id)) await followGate(deps, id)
+}
+
+function followGate(deps: SaleDependencies, id: string): Promise<void> {
+  return deps.knex.transaction(async (trx) => {
     await trx.raw('SELECT pg_advisory_xact_lock(hashtextextended(?, 0))', [`spike:${id}`])
     const event = await SpikeEvent.query(trx).findById(id)
     if (event === undefined || event.status === 'draft') return
@@ -74,9 +104,8 @@ export async function followEvent(deps: SaleDependencies, id: string): Promise<v
     // A gate that is closed belongs to a rebuild, a missing one needs one: neither is touched here.
     if (gate !== null && gate !== 'closed' && gate !== GATE_STATUS[event.status])
       await deps.scripts.setStatus({ eventId: id, status: GATE_STATUS[event.status] })
+    await applyAdjustments(deps, trx, id)
   })
-  await settleEnded(deps, id)
-  await applyAdjustments(deps, id)
 }
 
 /** The caller holds the event's advisory lock; nothing else ever makes a gate. */
@@ -87,7 +116,7 @@ async function openGate(deps: SaleDependencies, trx: Knex.Transaction, event: Sp
     status: event.status === 'published' ? 'open' : 'paused',
     startMs: event.start_at.getTime(),
     endMs: event.end_at.getTime(),
-    granted: event.granted,
+    granted: await appliedUnits(trx, event.id), // rows that were added since are applied by their ids
     perUserLimit: event.per_user_limit,
     lapseLimit: event.lapse_limit,
   })
@@ -95,23 +124,27 @@ async function openGate(deps: SaleDependencies, trx: Knex.Transaction, event: Sp
   await SpikeEvent.query(trx).findById(event.id).patch({ opened_at: new Date() })
 }
 
-/** Units in Redis without a verdict are in flight: until they are decided, nothing is given back. */
-async function settleEnded(deps: SaleDependencies, id: string): Promise<void> {
+/**
+ * Units in Redis without a verdict are in flight: until they are decided, nothing is given back.
+ * @returns true when units went back to the inventory, which Redis has yet to hear of
+ */
+async function settleEnded(deps: SaleDependencies, id: string): Promise<boolean> {
   const event = await SpikeEvent.query(deps.knex).findById(id).select('status', 'available')
-  if (event?.status !== 'ended' || event.available === 0) return
+  if (event?.status !== 'ended' || event.available === 0) return false
   const counts = await deps.scripts.countUnits({ eventId: id })
-  if (counts === 'NOT_READY' || counts.held + counts.queued > 0) return
-  await returnUnits(deps.knex, id)
+  if (counts === 'NOT_READY' || counts.held + counts.queued > 0) return false
+  return (await returnUnits(deps.knex, id)) !== undefined
 }
 
-async function applyAdjustments(deps: SaleDependencies, id: string): Promise<void> {
-  for (const adjustment of await unappliedAdjustments(deps.knex, id)) {
+/** The caller holds the event's advisory lock, so no rebuild counts a row that is being applied. */
+async function applyAdjustments(deps: SaleDependencies, trx: Knex.Transaction, id: string): Promise<void> {
+  for (const adjustment of await unappliedAdjustments(trx, id)) {
     const reply = await deps.scripts.adjust({
       eventId: id,
       adjustmentId: adjustment.id,
       delta: adjustment.delta,
     })
     if (reply === 'NOT_READY') return // a rebuild reads the granted stock from PostgreSQL, this row included
-    await markAdjustmentApplied(deps.knex, adjustment.id)
+    await markAdjustmentApplied(trx, adjustment.id)
   }
 }

@@ -43,19 +43,8 @@ export class Tracker {
     return row?.user_id === userId ? trackingOfRow(row) : undefined
   }
 
-  async #recordOf(rid: string): Promise<UnitRecord | undefined> {
-    for (const eventId of await this.#eventsOf(rid)) {
-      try {
-        const text = await this.#deps.redis.hget(spikeKeys(eventId).states, rid)
-        if (text !== null) return decodeRecord(text)
-      } catch (error) {
-        this.#deps.log.warn({ err: error, rid }, 'reservation not read from redis, asking postgres')
-      }
-    }
-    return undefined
-  }
-
-  #eventsOf(rid: string): Promise<string[]> {
+  /** Ids of the events that a rid may belong to: nearly always one, none for a rid that nobody was given. */
+  eventsOf(rid: string): Promise<string[]> {
     const tag = eventTag(rid)
     const known = this.#eventsByTag.get(tag)
     if (known !== undefined) return known
@@ -64,6 +53,18 @@ export class Tracker {
     const forget = () => this.#eventsByTag.delete(tag)
     found.then((ids) => ids.length === 0 && forget(), forget)
     return found
+  }
+
+  async #recordOf(rid: string): Promise<UnitRecord | undefined> {
+    for (const eventId of await this.eventsOf(rid)) {
+      try {
+        const text = await this.#deps.redis.hget(spikeKeys(eventId).states, rid)
+        if (text !== null) return decodeRecord(text)
+      } catch (error) {
+        this.#deps.log.warn({ err: error, rid }, 'reservation not read from redis, asking postgres')
+      }
+    }
+    return undefined
   }
 }
 

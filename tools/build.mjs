@@ -13,4 +13,5 @@ const compiled = spawnSync(
   },
 )
 if (compiled.status !== 0) process.exit(compiled.status ?? 1)
-cpSync(`${root}src/reserve/lua`, `${root}dist/src/reserve/lua`, { recursive: true })
+for (const folder of ['src/reserve/lua', 'src/platform/redis/lua', 'src/platform/idempotency/lua'])
+  cpSync(`${root}${folder}`, `${root}dist/${folder}`, { recursive: true })

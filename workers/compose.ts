@@ -11,6 +11,7 @@ import { reservationAccepted } from '../src/contracts/messages/reservation-accep
 import { stockReleased, type StockReleased } from '../src/contracts/messages/stock-released.ts'
 import { declareTopology, topologyOf, type Topology } from '../src/contracts/messages/topology.ts'
 import { receiveReservations } from '../src/orders/inbox.ts'
+import { SimulatedProvider } from '../src/payments/simulated-provider.ts'
 import { JobProducer, type JobDefinition } from '../src/platform/bullmq/job.ts'
 import { startStepWorker, type JobHandler } from '../src/platform/bullmq/worker.ts'
 import type { Config } from '../src/platform/config.ts'
@@ -19,6 +20,7 @@ import type { Logger } from '../src/platform/logger.ts'
 import { contactPostgres, createPostgres } from '../src/platform/postgres/client.ts'
 import type { BatchConsumer } from '../src/platform/rabbitmq/batch-consumer.ts'
 import { closeRabbit, connectRabbit, type RabbitConnection } from '../src/platform/rabbitmq/connection.ts'
+import { queueDepth } from '../src/platform/rabbitmq/queue-depth.ts'
 import { ConfirmPublisher } from '../src/platform/rabbitmq/publisher.ts'
 import {
   contactRedis,
@@ -33,6 +35,7 @@ import { deadLetterConsumer, letterOfJob, parkWith } from './bridge/dead-letters
 import { closeOrderHandler } from './close-order/handler.ts'
 import { createOrderHandler } from './create-order/handler.ts'
 import { logRelay } from './relay/log-relay.ts'
+import { refundRelay } from './relay/refund-relay.ts'
 import { outboxRelay } from './relay/outbox-relay.ts'
 import { releaseStockHandler } from './release-stock/handler.ts'
 import { catchUp, closeOverdue } from './sweep/sweep.ts'
@@ -40,6 +43,7 @@ import { catchUp, closeOverdue } from './sweep/sweep.ts'
 /** Jobs of one step in hand at the same time; more than a batch, so that the next batch fills meanwhile. */
 const CONCURRENCY = 250
 const MAX_UNCONFIRMED = 5_000
+const PAYMENT_DELAY_MS = 50
 /** Time to finish the messages and the jobs in hand; what takes longer is taken over by another process. */
 const WORK_WITHIN_MS = 7_000
 
@@ -73,11 +77,25 @@ async function assemble(config: Config, log: Logger, parts: StopList): Promise<(
   const releases = producer(releaseStockJob)
   const deadLetters = producer(deadLetterJob)
 
+  const provider = new SimulatedProvider({
+    callbackUrl: config.paymentCallbackUrl,
+    secret: config.paymentSecret,
+    delayMs: PAYMENT_DELAY_MS,
+    log,
+  })
+  parts.add('payment provider', () => provider.stop(), 5_000)
+  const backlog = () => queueDepth(consuming, topology.queueOf(reservationAccepted))
   const loops = [
     outboxRelay({ knex, publisher, log }),
     logRelay({ knex, redis, scripts, publisher, log }),
+    refundRelay({ knex, provider, log }),
     closeOverdue({ knex, log }),
-    catchUp({ sale: { knex, redis, scripts }, createOrders, log }),
+    catchUp({
+      sale: { knex, redis, scripts, log },
+      rebuild: { knex, redis, scripts, backlog, log },
+      createOrders,
+      log,
+    }),
   ]
   parts.add('relay and sweep', () => Promise.all(loops.map((loop) => loop.stop())))
 

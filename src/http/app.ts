@@ -4,20 +4,32 @@ import type { Redis } from 'ioredis'
 import type { Knex } from 'knex'
 import Koa from 'koa'
 import helmet from 'koa-helmet'
+import type { Actor } from '../audit/audit.ts'
 import type { BuyInput, Purchase } from '../buy.ts'
-import type { Callback, CallbackResult } from '../payments/callback.ts'
+import type { Settlement } from '../pay.ts'
+import type { Callback } from '../payments/callback.ts'
 import type { PaymentProvider } from '../payments/provider.ts'
 import type { Config } from '../platform/config.ts'
+import { IdempotencyStore } from '../platform/idempotency/store.ts'
+import type { InFlight } from '../platform/in-flight.ts'
 import type { Logger } from '../platform/logger.ts'
+import type { Metrics } from '../platform/metrics.ts'
+import type { ProductCache } from '../products/cache.ts'
+import type { Rebuilt } from '../rebuild.ts'
 import type { SaleDependencies } from '../sale.ts'
 import type { Tracker } from '../track.ts'
+import type { Watcher } from '../watch.ts'
 import { createLoginLimit } from '../users/login-limit.ts'
 import type { Revocations } from '../users/revocations.ts'
 import type { State } from './context.ts'
 import { accessGuard } from './middleware/authenticate.ts'
 import { jsonBody } from './middleware/body.ts'
 import { errors } from './middleware/errors.ts'
+import { idempotencyGuard } from './middleware/idempotent.ts'
+import { internalGuard, internalTest } from './middleware/internal.ts'
 import { limitGuards } from './middleware/limits.ts'
+import { countRequests } from './middleware/metrics.ts'
+import { refuseExcess } from './middleware/overload.ts'
 import { requestId } from './middleware/request-id.ts'
 import { mountContract } from './mount.ts'
 import { accountHandlers } from './routes/accounts.ts'
@@ -35,16 +47,30 @@ export interface AppDependencies {
   knex: Knex
   redis: Redis
   sale: SaleDependencies
+  rebuild: (eventId: string, actor: Actor) => Promise<Rebuilt>
+  productCache: ProductCache
   tracker: Tracker
+  watcher: Watcher
   provider: PaymentProvider
   revocations: Revocations
   buy: (input: BuyInput) => Promise<Purchase>
-  settlePayment: (provider: string, callback: Callback) => Promise<CallbackResult>
+  settlePayment: (provider: string, callback: Callback) => Promise<Settlement>
   readiness: Readiness
+  metrics: Metrics
+  /** The requests in hand, which the server counts. */
+  inFlight: InFlight
 }
 
 /** Headers of answers that browsers of other origins may read. */
-const EXPOSED = ['ETag', 'Location', 'Retry-After', 'X-Request-Id']
+const EXPOSED = [
+  'ETag',
+  'Idempotent-Replayed',
+  'Location',
+  'RateLimit',
+  'RateLimit-Policy',
+  'Retry-After',
+  'X-Request-Id',
+]
 
 /** The HTTP side of the API: every middleware in the order in which it runs, then the contract's routes. */
 export function createApp(deps: AppDependencies): Koa {
@@ -54,26 +80,30 @@ export function createApp(deps: AppDependencies): Koa {
     maxIpsCount: 1, // the address that our own proxy has appended, not what the client wrote before it
   })
   app.use(requestId() as Koa.Middleware)
+  app.use(countRequests(deps.metrics) as Koa.Middleware)
   app.use(errors(deps.log) as Koa.Middleware)
   app.use(helmet())
   app.use(cors({ origin: allowOrigin(config.corsOrigins), exposeHeaders: EXPOSED }))
-  app.use(jsonBody() as Koa.Middleware)
+  app.use(refuseExcess(deps.inFlight, deps.metrics) as Koa.Middleware)
+  app.use(jsonBody(deps.inFlight) as Koa.Middleware)
 
-  const loginLimit = createLoginLimit({ enabled: config.rateLimit, redis, namespace: config.namespace })
+  const limits = { enabled: config.rateLimit, redis, namespace: config.namespace }
+  const isInternal = internalTest(config)
+  const store = new IdempotencyStore(redis, config.namespace)
   const handlers = {
-    ...accountHandlers(deps),
-    ...productHandlers({ knex }),
-    ...spikeEventHandlers({ sale: deps.sale, redis }),
+    ...accountHandlers({ ...deps, loginLimit: createLoginLimit({ ...limits, log: deps.log }) }),
+    ...productHandlers(deps),
+    ...spikeEventHandlers(deps),
     ...purchaseHandlers(deps),
     ...orderHandlers({ knex }),
     ...paymentHandlers({ ...deps, outcomeByRequest: config.env !== 'prod' }),
-    ...serviceHandlers(deps),
+    ...serviceHandlers({ ...deps, isInternal }),
   }
   const routers = mountContract(handlers, {
-    internal: (_ctx, next) => next(),
+    internal: internalGuard(isInternal),
     access: accessGuard({ ...deps, paymentSecret: config.paymentSecret }),
-    ...limitGuards({ enabled: config.rateLimit, loginLimit }),
-    idempotent: () => (_ctx, next) => next(),
+    ...limitGuards(limits),
+    idempotent: idempotencyGuard({ store, log: deps.log }),
   })
   for (const router of routers) app.use(router.routes()).use(router.allowedMethods())
 

@@ -140,6 +140,7 @@ const TABLE = {
     zh: '缺少 If-Match 请求头。',
   },
   RATE_LIMITED: { status: 429, n: 0, en: 'Too many requests.', zh: '请求过于频繁。', retryAfterS: 1 },
+  HEADERS_TOO_LARGE: { status: 431, n: 0, en: 'The headers are too large.', zh: '请求头过大。' },
   INTERNAL: { status: 500, n: 0, en: 'Something went wrong on our side.', zh: '服务器内部错误。' },
   SALE_PAUSED: { status: 503, n: 1, en: 'The sale is paused.', zh: '活动已暂停。', retryAfterS: 5 },
   NOT_READY: {

@@ -6,7 +6,7 @@ import type { ReplySpec, RouteSpec } from './contract/route.ts'
 import type { Context } from './context.ts'
 import type { ApiError, ErrorName } from './errors.ts'
 
-type Output<S> = S extends z.ZodType ? z.output<S> : Record<never, never>
+type Output<S> = S extends z.ZodType ? z.output<S> : object
 
 /** A request after all checks: input validated, token read, right granted. */
 export interface Call<R extends RouteSpec> {

@@ -72,7 +72,7 @@ function readCall(ctx: Context, route: RouteSpec): Call<RouteSpec> {
     claims: ctx.state.claims,
     expectedVersion: route.ifMatch === undefined ? undefined : expectedVersion(ctx.get('If-Match')),
     idempotencyKey: undefined,
-  } as Call<RouteSpec>
+  }
 }
 
 /** Our ETags are `"<version>"` or `"<version>.<more>"`; only the version guards a write. */

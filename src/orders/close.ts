@@ -1,6 +1,8 @@
-/** Step 5: closing unpaid orders whose deadline has passed. */
+/** Step 5: closing unpaid orders, at their deadline or because the buyer wants it. */
 import type { Knex } from 'knex'
 import { retryingTransaction } from '../platform/postgres/transaction.ts'
+import { moveInventory } from '../products/inventory.ts'
+import type { CloseReason } from './model.ts'
 
 export type Closing =
   | { kind: 'closed' }
@@ -8,28 +10,27 @@ export type Closing =
   | { kind: 'not_pending'; status: string }
   | { kind: 'unknown' }
 
-interface Lapsing {
+interface Closable {
   id: string
-  reservation_id: string | null
   event_id: string | null
 }
 
 /**
  * Closes those of the orders that are pending and past their deadline by PostgreSQL's clock, frees the buyers'
- * claims, gives the units back to their events and leaves the releases in the outbox; one transaction.
- * Lock order: orders (by id), claims, events (by id).
+ * claims, gives the units back to their events or to the inventory and leaves the releases in the outbox; one
+ * transaction. Lock order: orders (by id), claims, events (by id), inventory (by product id).
  * @returns for each order what became of it, in the order given
  */
 export async function closeLapsedOrders(knex: Knex, orderIds: readonly string[]): Promise<Closing[]> {
   const closed = await retryingTransaction(knex, async (trx) => {
-    const due: Lapsing[] = await trx('orders')
+    const due: Closable[] = await trx('orders')
       .whereIn('id', orderIds)
       .andWhere('status', 'pending')
       .andWhere('expires_at', '<=', trx.fn.now())
       .orderBy('id')
       .forUpdate()
-      .select('id', 'reservation_id', 'event_id')
-    await closeLocked(trx, due)
+      .select('id', 'event_id')
+    await closeLocked(trx, due, 'lapsed')
     return new Set(due.map((order) => order.id))
   })
   const others = await closingsOf(
@@ -37,6 +38,24 @@ export async function closeLapsedOrders(knex: Knex, orderIds: readonly string[])
     orderIds.filter((id) => !closed.has(id)),
   )
   return orderIds.map((id) => (closed.has(id) ? { kind: 'closed' } : (others.get(id) ?? { kind: 'unknown' })))
+}
+
+export type Cancellation =
+  { kind: 'cancelled' } | { kind: 'not_found' } | { kind: 'not_pending'; status: string }
+
+/** Closes a buyer's own unpaid order now. One whose deadline has passed counts as closed already: it has lapsed. */
+export function cancelOrder(knex: Knex, id: string, userId: string): Promise<Cancellation> {
+  return retryingTransaction(knex, async (trx): Promise<Cancellation> => {
+    const [order] = await trx('orders')
+      .where({ id, user_id: userId })
+      .forUpdate()
+      .select('id', 'event_id', 'status', trx.raw('expires_at <= now() AS lapsed'))
+    if (order === undefined) return { kind: 'not_found' }
+    if (order.status !== 'pending') return { kind: 'not_pending', status: order.status }
+    if (order.lapsed) return { kind: 'not_pending', status: 'closed' }
+    await closeLocked(trx, [order], 'cancelled')
+    return { kind: 'cancelled' }
+  })
 }
 
 /** Ids of pending orders past their deadline, the most overdue first. The scanner's view: PostgreSQL is the authority. */
@@ -51,32 +70,53 @@ export async function overdueOrders(knex: Knex, limit: number): Promise<string[]
 }
 
 /** The caller holds the locks of these pending orders. */
-async function closeLocked(trx: Knex.Transaction, due: readonly Lapsing[]): Promise<void> {
-  if (due.length === 0) return
+async function closeLocked(
+  trx: Knex.Transaction,
+  orders: readonly Closable[],
+  reason: CloseReason,
+): Promise<void> {
+  if (orders.length === 0) return
+  const ids = (some: readonly Closable[]) => some.map((order) => order.id)
   await trx('orders')
-    .whereIn(
-      'id',
-      due.map((order) => order.id),
-    )
-    .update({ status: 'closed', close_reason: 'lapsed', closed_at: trx.fn.now() })
+    .whereIn('id', ids(orders))
+    .update({ status: 'closed', close_reason: reason, closed_at: trx.fn.now() })
+  await freeClaims(trx, ids(orders.filter((order) => order.event_id !== null)), reason)
+  await restock(trx, ids(orders.filter((order) => order.event_id === null)), reason)
+}
+
+/** Orders of sales: the claims end, the events get their units back, Redis hears of it by the outbox. */
+async function freeClaims(trx: Knex.Transaction, orderIds: string[], reason: CloseReason): Promise<void> {
+  if (orderIds.length === 0) return
   const { rows } = await trx.raw(
     `WITH freed AS (
-       UPDATE spike_orders SET live = false WHERE reservation_id = ANY(?::uuid[]) AND live
+       UPDATE spike_orders SET live = false WHERE order_id = ANY(:orderIds::uuid[]) AND live
        RETURNING reservation_id, event_id, user_id, quantity
      ), told AS (
        INSERT INTO outbox (topic, key, payload)
        SELECT 'stock.released', reservation_id, jsonb_build_object(
                 'rid', reservation_id, 'event_id', event_id, 'user_id', user_id,
-                'quantity', quantity, 'reason', 'lapsed')
+                'quantity', quantity, 'reason', :reason::text)
          FROM freed
      )
      SELECT event_id, sum(quantity)::int AS units FROM freed GROUP BY event_id ORDER BY event_id`,
-    [due.flatMap((order) => order.reservation_id ?? [])],
+    { orderIds, reason },
   )
   for (const { event_id: eventId, units } of rows as { event_id: string; units: number }[])
     await trx('spike_events')
       .where('id', eventId)
       .update({ available: trx.raw('available + ?', [units]) })
+}
+
+/** Ordinary orders: the inventory gets the units back, with a ledger row for each. */
+async function restock(trx: Knex.Transaction, orderIds: string[], reason: CloseReason): Promise<void> {
+  if (orderIds.length === 0) return
+  const items: { order_id: string; product_id: string; quantity: number }[] = await trx('order_items')
+    .whereIn('order_id', orderIds)
+    .orderBy('product_id')
+    .select('order_id', 'product_id', 'quantity')
+  for (const { order_id: reference, product_id: productId, quantity } of items)
+    if (!(await moveInventory(trx, { productId, delta: quantity, reason: `order ${reason}`, reference })))
+      throw new Error(`product ${productId} did not take its units back`)
 }
 
 async function closingsOf(knex: Knex, ids: readonly string[]): Promise<Map<string, Closing>> {

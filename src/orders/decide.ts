@@ -20,6 +20,8 @@ export type Verdict =
       quantity: number
       orderId: string
       expiresAtMs: number
+      /** The order is paid already. */
+      paid: boolean
     }
   | { kind: 'void'; rid: string; reason: VoidReason }
   | { kind: 'unknown'; rid: string }
@@ -146,6 +148,7 @@ export function verdictOf(row: ReservationRow): Verdict {
     quantity: row.quantity,
     orderId,
     expiresAtMs: expiresAt.getTime(),
+    paid: row.order_status === 'paid',
   }
 }
 
@@ -251,6 +254,7 @@ async function insertOrders(trx: Knex.Transaction, inputs: readonly OrderInput[]
     quantity: i.quantity,
     orderId: i.order_id,
     expiresAtMs: created.get(i.order_id) ?? 0,
+    paid: false,
   }))
 }
 

@@ -30,10 +30,14 @@ export interface ReservationRow {
   close_reason: 'lapsed' | 'cancelled' | null
 }
 
-/** The rows of these rids, with the orders that came of them; unknown rids are left out. */
+/**
+ * The rows of these rids, with the orders that came of them; unknown rids are left out. The claim joins them: an
+ * order that late money has bought again has a second rid.
+ */
 export function findReservations(knex: Knex, rids: readonly string[]): Promise<ReservationRow[]> {
   return knex('reservations as r')
-    .leftJoin('orders as o', 'o.reservation_id', 'r.rid')
+    .leftJoin('spike_orders as s', 's.reservation_id', 'r.rid')
+    .leftJoin('orders as o', 'o.id', 's.order_id')
     .whereRaw('r.rid = ANY(?::uuid[])', [[...rids]])
     .select(
       'r.rid',

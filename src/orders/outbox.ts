@@ -3,7 +3,7 @@ import type { Knex } from 'knex'
 /** A fact that is true in PostgreSQL and not yet known to be in the broker. */
 export interface OutboxRow {
   id: number
-  topic: 'order.created' | 'stock.released'
+  topic: 'reservation.accepted' | 'order.created' | 'stock.released'
   key: string
   payload: unknown
 }

@@ -1,30 +1,32 @@
 import type { Knex } from 'knex'
-import { v7 as uuidv7 } from 'uuid'
 import { z } from 'zod'
-import { id } from '../contracts/values.ts'
+import { id, money } from '../contracts/values.ts'
 import { retrying } from '../platform/postgres/transaction.ts'
 
-/** What a provider tells about one of its transactions. */
-export const callbackSchema = z.strictObject({
+const transaction = {
   txn_id: z.string().regex(/^[\w-]{1,100}$/),
   payment_id: id,
-  kind: z.enum(['captured', 'failed']),
-  amount: z.int().min(0),
+  amount: money,
   currency: z.string().length(3),
-})
-export type Callback = z.infer<typeof callbackSchema>
+}
 
+/** What a provider tells about one of its transactions: money taken or not, or given back for one of our refunds. */
+export const callbackSchema = z.discriminatedUnion('kind', [
+  z.strictObject({ ...transaction, kind: z.enum(['captured', 'failed']) }),
+  z.strictObject({ ...transaction, kind: z.literal('refunded'), refund_id: id }),
+])
+export type Callback = z.infer<typeof callbackSchema>
+export type PaymentCallback = Extract<Callback, { kind: 'captured' | 'failed' }>
+export type RefundCallback = Extract<Callback, { kind: 'refunded' }>
+
+/** `late`: money for an order that is not pending any more; nothing is written yet, see `recordLateCapture`. */
 export type CallbackResult =
   | { kind: 'paid'; eventId: string | null; reservationId: string | null }
-  | { kind: 'failed' }
-  | { kind: 'refund_opened' }
-  | { kind: 'seen_before' }
-  | { kind: 'unknown_payment' }
-  | { kind: 'amount_differs' }
+  | { kind: 'failed' | 'late' | 'seen_before' | 'unknown_payment' | 'amount_differs' }
 
 /**
  * Applies a callback once by (provider, txn_id). Pay against close is decided by one conditional update of the
- * order's row; captured money that finds no pending order opens a refund, so it is never dropped.
+ * order's row.
  *
  * One statement, each part fed by the one before: payment, order (locked first, as everywhere), event (new or
  * not), then what follows from a new event. The update of the order sees the row as the lock left it.
@@ -32,16 +34,15 @@ export type CallbackResult =
 export async function applyCallback(
   knex: Knex,
   provider: string,
-  callback: Callback,
+  callback: PaymentCallback,
 ): Promise<CallbackResult> {
-  const { rows } = await retrying(() => knex.raw(APPLY_SQL, { provider, ...callback, refundId: uuidv7() }))
+  const { rows } = await retrying(() => knex.raw(APPLY_SQL, { provider, ...callback }))
   const [seen] = rows
   if (seen === undefined) return { kind: 'unknown_payment' }
   if (!seen.amount_agrees) return { kind: 'amount_differs' }
-  if (!seen.is_new) return { kind: 'seen_before' }
-  if (callback.kind === 'failed') return { kind: 'failed' }
-  if (!seen.is_paid) return { kind: 'refund_opened' }
-  return { kind: 'paid', eventId: seen.event_id, reservationId: seen.reservation_id }
+  if (seen.is_new && callback.kind === 'failed') return { kind: 'failed' }
+  if (seen.is_new) return { kind: 'paid', eventId: seen.event_id, reservationId: seen.reservation_id }
+  return { kind: seen.is_late ? 'late' : 'seen_before' }
 }
 
 const APPLY_SQL = `
@@ -55,6 +56,7 @@ const APPLY_SQL = `
   ), event AS (
     INSERT INTO payment_events (provider, txn_id, payment_id, kind, amount, currency)
     SELECT :provider, :txn_id, :payment_id, :kind, :amount, :currency FROM target
+     WHERE target.status = 'pending' OR :kind = 'failed'
         ON CONFLICT DO NOTHING
     RETURNING kind
   ), updated AS (
@@ -64,12 +66,43 @@ const APPLY_SQL = `
     UPDATE orders o SET status = 'paid', paid_at = now() FROM target, event
      WHERE o.id = target.id AND o.status = 'pending' AND event.kind = 'captured'
     RETURNING o.event_id, o.reservation_id
-  ), refund AS (
-    INSERT INTO refunds (id, provider, txn_id, order_id, amount, currency, reason)
-    SELECT :refundId, :provider, :txn_id, target.id, :amount, :currency,
-           CASE target.status WHEN 'closed' THEN 'order_closed' ELSE 'already_paid' END
-      FROM target, event WHERE event.kind = 'captured' AND NOT EXISTS (SELECT FROM paid)
   )
-  SELECT payment.amount_agrees, event.kind IS NOT NULL AS is_new,
-         (SELECT count(*) FROM paid) > 0 AS is_paid, paid.event_id, paid.reservation_id
-    FROM payment LEFT JOIN event ON true LEFT JOIN paid ON true`
+  SELECT payment.amount_agrees, event.kind IS NOT NULL AS is_new, paid.event_id, paid.reservation_id,
+         target.status <> 'pending' AND :kind = 'captured' AND NOT EXISTS (
+           SELECT FROM payment_events e WHERE e.provider = :provider AND e.txn_id = :txn_id) AS is_late
+    FROM payment LEFT JOIN target ON true LEFT JOIN event ON true LEFT JOIN paid ON true`
+
+/** The order that late money belongs to, as its lock left it. */
+export interface LateOrder {
+  id: string
+  user_id: string
+  event_id: string | null
+  status: string
+  close_reason: string | null
+}
+
+/**
+ * Locks the order of a captured payment and writes the event, once.
+ * @returns undefined when the transaction was seen before
+ */
+export async function recordLateCapture(
+  trx: Knex.Transaction,
+  provider: string,
+  callback: PaymentCallback,
+): Promise<LateOrder | undefined> {
+  const [order]: LateOrder[] = await trx('orders as o')
+    .join('payments as p', 'p.order_id', 'o.id')
+    .where('p.id', callback.payment_id)
+    .forUpdate('o')
+    .select('o.id', 'o.user_id', 'o.event_id', 'o.status', 'o.close_reason')
+  if (order === undefined) throw new Error(`payment ${callback.payment_id} has lost its order`)
+  const { txn_id, payment_id, kind, amount, currency } = callback
+  const written = await trx('payment_events')
+    .insert({ provider, txn_id, payment_id, kind, amount, currency })
+    .onConflict()
+    .ignore()
+    .returning('txn_id')
+  if (written.length === 0) return undefined
+  await trx('payments').where('id', payment_id).update({ status: 'captured', updated_at: trx.fn.now() })
+  return order
+}

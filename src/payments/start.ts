@@ -18,7 +18,8 @@ export async function startPayment(
 ): Promise<PaymentStart> {
   const { rows } = await knex.raw(
     `WITH target AS (
-       SELECT id, amount, currency, CASE WHEN status = 'pending' AND expires_at <= now() THEN 'closed' ELSE status END AS status
+       SELECT id, amount, currency, (extract(epoch FROM expires_at - now()) * 1000)::bigint AS expires_in_ms,
+              CASE WHEN status = 'pending' AND expires_at <= now() THEN 'closed' ELSE status END AS status
          FROM orders WHERE id = :orderId AND user_id = :userId
           FOR SHARE
      ), opened AS (
@@ -33,6 +34,6 @@ export async function startPayment(
   const [order] = rows
   if (order === undefined) return { kind: 'not_found' }
   if (order.payment_id === null) return { kind: 'not_pending', status: order.status }
-  const { payment_id: paymentId, id: orderId, amount, currency } = order
-  return { kind: 'started', payment: { paymentId, orderId, amount, currency } }
+  const { payment_id: paymentId, id: orderId, amount, currency, expires_in_ms: expiresInMs } = order
+  return { kind: 'started', payment: { paymentId, orderId, amount, currency, expiresInMs } }
 }

@@ -5,6 +5,7 @@
  */
 import { existsSync } from 'node:fs'
 import { z } from 'zod'
+import { isNetwork } from './networks.ts'
 
 const port = z.coerce.number().int().min(1).max(65_535)
 const url = (...protocols: string[]) =>
@@ -15,6 +16,13 @@ const url = (...protocols: string[]) =>
       `must start with ${protocols.map((p) => `${p}://`).join(' or ')}`,
     )
 const secret = z.string().min(1)
+/** Names separated by commas. */
+const list = z.string().transform((value) =>
+  value
+    .split(',')
+    .map((entry) => entry.trim())
+    .filter((entry) => entry !== ''),
+)
 
 const MIN_SECRET_BYTES = 32
 
@@ -30,10 +38,15 @@ const schema = z
     AMQP_URL: url('amqp', 'amqps'),
     JWT_SECRET: secret,
     PAYMENT_SECRET: secret,
+    PAYMENT_CALLBACK_URL: url('http', 'https').optional(),
     LOG_LEVEL: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']).default('info'),
     RATE_LIMIT: z.enum(['on', 'off']).default('on'),
-    CORS_ORIGINS: z.string().default(''),
+    CORS_ORIGINS: list.default([]),
     TRUST_PROXY: z.enum(['on', 'off']).default('off'),
+    INTERNAL_NETWORKS: list
+      .refine((networks) => networks.every(isNetwork), 'must list networks such as 10.0.0.0/8,::1/128')
+      .default(['127.0.0.0/8', '::1/128']),
+    MAX_IN_FLIGHT: z.coerce.number().int().min(1).max(1_000_000).default(1_000),
     /** Names the exchange, the AMQP queues and the BullMQ prefix: two stacks can share the same servers. */
     NAMESPACE: z
       .string()
@@ -67,10 +80,16 @@ export type Config = Readonly<{
   amqpUrl: string
   jwtSecret: string
   paymentSecret: string
+  /** Where the simulated provider calls back. */
+  paymentCallbackUrl: string
   logLevel: string
   rateLimit: boolean
   corsOrigins: readonly string[]
   trustProxy: boolean
+  /** CIDRs of those who may see what `internal` routes show. */
+  internalNetworks: readonly string[]
+  /** Requests that may wait or be worked on at the same time; more are refused with OVERLOADED. */
+  maxInFlight: number
   namespace: string
 }>
 
@@ -105,14 +124,21 @@ export function loadConfig(env: NodeJS.ProcessEnv): Config {
     amqpUrl: e.AMQP_URL,
     jwtSecret: e.JWT_SECRET,
     paymentSecret: e.PAYMENT_SECRET,
+    paymentCallbackUrl: e.PAYMENT_CALLBACK_URL ?? ownCallbackUrl(e.HOST, e.PORT),
     logLevel: e.LOG_LEVEL,
     rateLimit: e.RATE_LIMIT === 'on',
-    corsOrigins: e.CORS_ORIGINS.split(',')
-      .map((o) => o.trim())
-      .filter((o) => o !== ''),
+    corsOrigins: e.CORS_ORIGINS,
     trustProxy: e.TRUST_PROXY === 'on',
+    internalNetworks: e.INTERNAL_NETWORKS,
+    maxInFlight: e.MAX_IN_FLIGHT,
     namespace: e.NAMESPACE,
   })
+}
+
+/** The API of the same machine, which is where the simulated provider's money goes. */
+function ownCallbackUrl(host: string, port: number): string {
+  const address = host === '0.0.0.0' || host === '::' ? '127.0.0.1' : host
+  return `http://${address.includes(':') ? `[${address}]` : address}:${port}/api/v1/payments/callback`
 }
 
 const DEV_SEED_PASSWORD = 'spike-dev-password'

@@ -2,17 +2,20 @@ import { pino, stdTimeFunctions, type Logger } from 'pino'
 
 export type { Logger }
 
-/** Paths that never reach a log line, whatever object is logged. */
-const SECRET_PATHS = [
+const SECRET_FIELDS = [
   'password',
+  'current_password',
+  'new_password',
   'access_token',
   'refresh_token',
+  'device_token',
   'authorization',
-  '*.password',
-  '*.access_token',
-  '*.refresh_token',
-  '*.authorization',
-  'headers.authorization',
+]
+
+/** Paths that never reach a log line, whatever object is logged. */
+const SECRET_PATHS = [
+  ...SECRET_FIELDS,
+  ...SECRET_FIELDS.map((field) => `*.${field}`),
   'headers.cookie',
   'req.headers.authorization',
   'req.headers.cookie',

@@ -14,6 +14,8 @@ export interface SpikeKeys {
   log: string
   /** Set of adjustment ids already applied to the stock. */
   adjustments: string
+  /** Hash outcome -> number of purchase requests that ended so; best effort, see `outcome-counts.ts`. */
+  outcomes: string
   /** Pub/sub channel for whoever waits on a rid of this event. */
   notices: string
 }
@@ -28,6 +30,19 @@ export function spikeKeys(eventId: string): SpikeKeys {
     lapses: `${tag}:lapses`,
     log: `${tag}:log`,
     adjustments: `${tag}:adjustments`,
+    outcomes: `${tag}:outcomes`,
     notices: `${tag}:notices`,
+  }
+}
+
+/** Where a rebuild gathers an event's new state before it takes the place of the present one. */
+export function nextKeys(eventId: string): Pick<SpikeKeys, 'holders' | 'states' | 'lapses' | 'adjustments'> {
+  const { holders, states, lapses, adjustments } = spikeKeys(eventId)
+  const next = (key: string) => `${key}:next`
+  return {
+    holders: next(holders),
+    states: next(states),
+    lapses: next(lapses),
+    adjustments: next(adjustments),
   }
 }

@@ -48,6 +48,24 @@ export async function agedEntries(
   return { entries: readable.map((entry, i) => entryOf(entry, records[i])), unreadable }
 }
 
+/** All entries of an event's log that make sense, the oldest first, read in chunks. */
+export async function* logEntries(
+  redis: Redis,
+  eventId: string,
+): AsyncGenerator<{ logId: string; entry: Omit<LogEntry, 'state'> }> {
+  const { log } = spikeKeys(eventId)
+  for (let from = '-'; ;) {
+    const chunk = await redis.xrange(log, from, '+', 'COUNT', 500)
+    for (const [logId, flat] of chunk) {
+      const parsed = fields.safeParse(pairs(flat))
+      if (parsed.success) yield { logId, entry: entryOf(parsed.data, undefined) }
+    }
+    const last = chunk.at(-1)
+    if (last === undefined) return
+    from = `(${last[0]}`
+  }
+}
+
 function entryOf(entry: z.infer<typeof fields>, record: string | null | undefined): LogEntry {
   return {
     rid: entry.rid,

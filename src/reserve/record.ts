@@ -36,6 +36,12 @@ const fields = z.tuple([
   optional(z.enum(RELEASE_REASONS)),
 ])
 
+/** A record without a log entry, as the scripts would have written it. */
+export function encodeRecord(record: UnitRecord): string {
+  const { state, quantity, userId, reservedAtMs, orderId = '', expiresAtMs = '', reason = '' } = record
+  return [state, quantity, userId, reservedAtMs, '', orderId, expiresAtMs, reason].join('|')
+}
+
 /** @throws when the record was not written by our scripts */
 export function decodeRecord(text: string): UnitRecord {
   const [state, quantity, userId, reservedAtMs, , orderId, expiresAtMs, reason] = fields.parse(

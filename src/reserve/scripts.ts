@@ -2,7 +2,7 @@
 import { z } from 'zod'
 import type { ReleaseReason } from '../contracts/values.ts'
 import { defineScript } from '../platform/redis/define-script.ts'
-import { spikeKeys } from './keys.ts'
+import { nextKeys, spikeKeys } from './keys.ts'
 
 const lua = (name: string): URL => new URL(`./lua/${name}.lua`, import.meta.url)
 const int = z.coerce.number().int()
@@ -69,7 +69,7 @@ export const spikeScripts = {
   markQueued: defineScript({
     file: lua('mark-queued'),
     keys: ({ eventId }: { eventId: string; rids: readonly string[] }) => [spikeKeys(eventId).states],
-    args: ({ rids }) => rids,
+    args: ({ eventId, rids }) => [spikeKeys(eventId).notices, ...rids],
     decode: (reply) => z.tuple([z.literal('OK'), int]).parse(reply)[1],
   }),
   confirm: defineScript({
@@ -130,6 +130,37 @@ export const spikeScripts = {
     ],
     decode: oneWord('OPENED', 'EXISTS', 'OCCUPIED'),
   }),
+  swap: defineScript({
+    file: lua('swap'),
+    keys: ({ eventId }: SwapInput) => {
+      const k = spikeKeys(eventId)
+      const next = nextKeys(eventId)
+      return [
+        k.gate,
+        k.stock,
+        k.holders,
+        k.states,
+        k.lapses,
+        k.adjustments,
+        next.holders,
+        next.states,
+        next.lapses,
+        next.adjustments,
+      ]
+    },
+    args: ({ epoch, status, startMs, endMs, granted, paid, perUserLimit, lapseLimit, stock }) => [
+      epoch,
+      status,
+      startMs,
+      endMs,
+      granted,
+      paid,
+      perUserLimit,
+      lapseLimit,
+      stock,
+    ],
+    decode: oneWord('SWAPPED', 'STALE'),
+  }),
   setStatus: defineScript({
     file: lua('set-status'),
     keys: ({ eventId }: { eventId: string; status: GateStatus }) => [spikeKeys(eventId).gate],
@@ -163,6 +194,12 @@ export const spikeScripts = {
 } as const
 
 export type GateStatus = 'open' | 'paused' | 'ended' | 'closed'
+
+export interface SwapInput extends Omit<OpenInput, 'status'> {
+  status: Exclude<GateStatus, 'closed'>
+  paid: number
+  stock: number
+}
 
 interface OpenInput {
   eventId: string

@@ -4,6 +4,9 @@ import { Model } from 'objection'
 export const EVENT_STATUSES = ['draft', 'published', 'paused', 'ended'] as const
 export type EventStatus = (typeof EVENT_STATUSES)[number]
 
+/** Units that one event may grant, in the draft or by adjustments. */
+export const MAX_GRANTED = 1_000_000
+
 /** Row of `spike_events`; prices in minor units. `granted` is T and `available` is A of the invariants. */
 export class SpikeEvent extends Model {
   static override get tableName(): string {
@@ -41,29 +44,54 @@ const STATE_SQL = `CASE
   WHEN status IN ('draft', 'ended') THEN status
   WHEN end_at <= now() THEN 'ended'
   WHEN status = 'published' AND start_at <= now() THEN 'live'
-  ELSE status END AS state, now() AS server_time`
+  ELSE status END`
+const VIEW_SQL = `${STATE_SQL} AS state, now() AS server_time`
 
 /** One event with its state, or undefined. */
 export async function findEvent(knex: Knex, id: string): Promise<SpikeEventView | undefined> {
-  return (await SpikeEvent.query(knex).findById(id).select('*', knex.raw(STATE_SQL))) as
+  return (await SpikeEvent.query(knex).findById(id).select('*', knex.raw(VIEW_SQL))) as
     SpikeEventView | undefined
 }
 
-/** One page of the events that are or were on sale, the last to end first. */
+/** Fields that a list of events may be sorted by. */
+export const EVENT_SORTS = ['start_at', 'end_at', 'spike_price'] as const
+
+export interface EventPage {
+  page: number
+  pageSize: number
+  sort: (typeof EVENT_SORTS)[number]
+  direction: 'asc' | 'desc'
+  state: EventState | undefined
+  productId: string | undefined
+  currency: string | undefined
+}
+
+/** One page of events. Drafts are left out unless they are what is asked for. */
 export async function listEvents(
   knex: Knex,
-  { page, pageSize }: { page: number; pageSize: number },
+  { page, pageSize, sort, direction, state, productId, currency }: EventPage,
 ): Promise<{ items: SpikeEventView[]; total: number }> {
-  const { results, total } = await SpikeEvent.query(knex)
-    .whereNot('status', 'draft')
-    .select('*', knex.raw(STATE_SQL))
-    .orderBy([{ column: 'end_at', order: 'desc' }, { column: 'id' }])
+  const query = SpikeEvent.query(knex).select('*', knex.raw(VIEW_SQL))
+  if (state === undefined) query.whereNot('status', 'draft')
+  else query.whereRaw(`${STATE_SQL} = ?`, [state])
+  if (productId !== undefined) query.where('product_id', productId)
+  if (currency !== undefined) query.where('currency', currency)
+  const { results, total } = await query
+    .orderBy([{ column: sort, order: direction }, { column: 'id' }])
     .page(page - 1, pageSize)
   return { items: results as SpikeEventView[], total }
 }
 
-/** What the API tells of an event; `remaining` is Redis's prediction, undefined when it has none. */
-export function presentEvent(event: SpikeEventView, remaining: number | undefined) {
+/**
+ * Locks an event's row for its transaction and reads it. The lock leaves room for the key-share locks that the
+ * claims of running batches hold on the row.
+ */
+export function lockEvent(trx: Knex.Transaction, id: string): Promise<SpikeEvent | undefined> {
+  return SpikeEvent.query(trx).findById(id).forNoKeyUpdate().execute()
+}
+
+/** What the API tells of an event; `remaining` is Redis's prediction, null when it tells none. */
+export function presentEvent(event: SpikeEventView, remaining: number | null) {
   return {
     id: event.id,
     product_id: event.product_id,
@@ -73,7 +101,7 @@ export function presentEvent(event: SpikeEventView, remaining: number | undefine
     spike_price: event.spike_price,
     currency: event.currency,
     stock: event.status === 'draft' ? event.stock : event.granted,
-    remaining: remaining === undefined ? null : Math.max(0, remaining),
+    remaining: remaining === null ? null : Math.max(0, remaining),
     payment_window_s: event.payment_window_s,
     per_user_limit: event.per_user_limit,
     lapse_limit: event.lapse_limit,

@@ -1,19 +1,20 @@
 /**
- * The transitions of a spike event in PostgreSQL, one transaction each, each with its audit row.
+ * The life of a spike event in PostgreSQL, one transaction a step, each with its audit row.
  * Every function locks the event's row first; `moveInventory` locks the product's row after it.
  */
 import type { Knex } from 'knex'
 import { v7 as uuidv7 } from 'uuid'
 import { recordAudit, type Actor } from '../audit/audit.ts'
 import { moveInventory } from '../products/inventory.ts'
-import { SpikeEvent, type EventStatus } from './model.ts'
+import { addAdjustment } from './ledger.ts'
+import { lockEvent, SpikeEvent, type EventStatus } from './model.ts'
 
-export type Transition =
-  | { kind: 'done'; event: SpikeEvent }
-  | { kind: 'not_found' }
-  | { kind: 'wrong_state'; status: EventStatus }
-  | { kind: 'insufficient_stock' }
-  | { kind: 'window_over' }
+type Done = { kind: 'done'; event: SpikeEvent }
+type NoProduct = { kind: 'no_product'; productId: string }
+
+export type Creation = Done | NoProduct
+export type Transition = Done | { kind: 'not_found' } | { kind: 'wrong_state'; status: EventStatus }
+export type Publication = Transition | NoProduct | { kind: 'insufficient_stock' } | { kind: 'window_over' }
 
 export interface NewEvent {
   productId: string
@@ -26,11 +27,11 @@ export interface NewEvent {
   lapseLimit: number
 }
 
-/** Writes a draft. @returns `not_found` when there is no such product */
-export function createEvent(knex: Knex, input: NewEvent, actor: Actor): Promise<Transition> {
-  return knex.transaction(async (trx): Promise<Transition> => {
-    const product = await trx('products').where({ id: input.productId, deleted_at: null }).first('currency')
-    if (product === undefined) return { kind: 'not_found' }
+/** Writes a draft in the currency of its product. @returns `no_product` when that is unknown or deleted */
+export function createEvent(knex: Knex, input: NewEvent, actor: Actor): Promise<Creation> {
+  return knex.transaction(async (trx): Promise<Creation> => {
+    const product = await lockProduct(trx, input.productId)
+    if (product === undefined) return { kind: 'no_product', productId: input.productId }
     const event = await SpikeEvent.query(trx).insertAndFetch({
       id: uuidv7(),
       product_id: input.productId,
@@ -52,128 +53,82 @@ export function createEvent(knex: Knex, input: NewEvent, actor: Actor): Promise<
 }
 
 /** draft -> published: rings the stock off the product's inventory and starts the first epoch. */
-export function publishEvent(knex: Knex, id: string, actor: Actor): Promise<Transition> {
-  return transition(knex, id, ['draft'], actor, 'spike-event.publish', async (trx, event) => {
+export function publishEvent(knex: Knex, id: string, actor: Actor): Promise<Publication> {
+  return knex.transaction(async (trx): Promise<Publication> => {
+    const event = await lockEvent(trx, id)
+    if (event === undefined) return { kind: 'not_found' }
+    const { status, product_id: productId, stock } = event
+    if (status !== 'draft') return { kind: 'wrong_state', status }
     const { rows } = await trx.raw('SELECT ?::timestamptz <= now() AS over', [event.end_at])
     if (rows[0].over) return { kind: 'window_over' }
+    if ((await lockProduct(trx, productId)) === undefined) return { kind: 'no_product', productId }
     const granted = await moveInventory(trx, {
-      productId: event.product_id,
-      delta: -event.stock,
+      productId,
+      delta: -stock,
       reason: 'granted to spike event',
-      reference: event.id,
+      reference: id,
       actorId: actor.userId,
     })
     if (!granted) return { kind: 'insufficient_stock' }
-    await addAdjustment(trx, event.id, event.stock, 'published', actor, true)
-    return { status: 'published', granted: event.stock, available: event.stock, epoch: event.epoch + 1 }
+    const adjustment = { eventId: id, delta: stock, reason: 'published', actorId: actor.userId }
+    await addAdjustment(trx, { ...adjustment, applied: true })
+    const changes = { status: 'published', granted: stock, available: stock, epoch: event.epoch + 1 } as const
+    return change(trx, event, changes, actor, 'spike-event.publish')
   })
 }
 
 export function pauseEvent(knex: Knex, id: string, actor: Actor): Promise<Transition> {
-  return transition(knex, id, ['published'], actor, 'spike-event.pause', async () => ({ status: 'paused' }))
+  return step(knex, id, ['published'], { status: 'paused' }, actor, 'spike-event.pause')
 }
 
 export function resumeEvent(knex: Knex, id: string, actor: Actor): Promise<Transition> {
-  return transition(knex, id, ['paused'], actor, 'spike-event.resume', async () => ({ status: 'published' }))
+  return step(knex, id, ['paused'], { status: 'published' }, actor, 'spike-event.resume')
 }
 
 /** -> ended. The units that are left go back to the inventory with `returnUnits`, when nothing is in flight. */
 export function endEvent(knex: Knex, id: string, actor: Actor): Promise<Transition> {
-  return transition(knex, id, ['published', 'paused'], actor, 'spike-event.end', async () => ({
-    status: 'ended',
-    ended_at: new Date(),
-  }))
-}
-
-/** A row of the event's stock ledger that Redis has yet to apply. */
-export interface Adjustment {
-  id: string
-  delta: number
-}
-
-/**
- * Gives the free units of an ended event back to the product's inventory. The caller knows that nothing is in
- * flight for this event. Does nothing when no unit is free.
- */
-export function returnUnits(knex: Knex, id: string): Promise<Adjustment | undefined> {
-  return knex.transaction(async (trx) => {
-    const event = await SpikeEvent.query(trx).findById(id).forUpdate()
-    if (event === undefined || event.status !== 'ended' || event.available === 0) return undefined
-    const undecided = await trx('reservations').where({ event_id: id, status: 'undecided' }).first('rid')
-    if (undecided !== undefined) return undefined
-    const units = event.available
-    await SpikeEvent.query(trx)
-      .findById(id)
-      .patch({ available: 0, granted: event.granted - units, updated_at: new Date() })
-    const adjustment = await addAdjustment(trx, id, -units, 'returned to inventory', SYSTEM, false)
-    const moved = await moveInventory(trx, {
-      productId: event.product_id,
-      delta: units,
-      reason: 'returned from spike event',
-      reference: id,
-    })
-    if (!moved) throw new Error(`product ${event.product_id} has no inventory row`)
-    return adjustment
-  })
-}
-
-/** Rows of an event's ledger that were committed but are not known to be in Redis. */
-export function unappliedAdjustments(knex: Knex, eventId: string): Promise<Adjustment[]> {
-  return knex('spike_event_adjustments')
-    .where('event_id', eventId)
-    .whereNull('applied_at')
-    .orderBy('id')
-    .select('id', 'delta')
-}
-
-export async function markAdjustmentApplied(knex: Knex, id: string): Promise<void> {
-  await knex('spike_event_adjustments').where('id', id).update({ applied_at: knex.fn.now() })
+  const changes = { status: 'ended', ended_at: new Date() } as const
+  return step(knex, id, ['published', 'paused'], changes, actor, 'spike-event.end')
 }
 
 export const SYSTEM: Actor = { userId: undefined, requestId: undefined }
 
 type Changes = Partial<Pick<SpikeEvent, 'status' | 'granted' | 'available' | 'epoch' | 'ended_at'>>
 
-function transition(
+function step(
   knex: Knex,
   id: string,
   from: readonly EventStatus[],
+  changes: Changes,
   actor: Actor,
   action: string,
-  decide: (trx: Knex.Transaction, event: SpikeEvent) => Promise<Changes | Transition>,
 ): Promise<Transition> {
   return knex.transaction(async (trx): Promise<Transition> => {
-    const event = await SpikeEvent.query(trx).findById(id).forUpdate()
+    const event = await lockEvent(trx, id)
     if (event === undefined) return { kind: 'not_found' }
     if (!from.includes(event.status)) return { kind: 'wrong_state', status: event.status }
-    const changes = await decide(trx, event)
-    if ('kind' in changes) return changes
-    const after = await SpikeEvent.query(trx).patchAndFetchById(id, {
-      ...changes,
-      version: event.version + 1,
-      updated_at: new Date(),
-    })
-    await recordAudit(trx, actor, action, id, { status: event.status }, changes)
-    return { kind: 'done', event: after }
+    return change(trx, event, changes, actor, action)
   })
 }
 
-async function addAdjustment(
+/** The caller holds the lock of the event's row. */
+async function change(
   trx: Knex.Transaction,
-  eventId: string,
-  delta: number,
-  reason: string,
+  event: SpikeEvent,
+  changes: Changes,
   actor: Actor,
-  applied: boolean,
-): Promise<Adjustment> {
-  const id = uuidv7()
-  await trx('spike_event_adjustments').insert({
-    id,
-    event_id: eventId,
-    delta,
-    reason,
-    actor_id: actor.userId ?? null,
-    applied_at: applied ? trx.fn.now() : null,
+  action: string,
+): Promise<Done> {
+  const after = await SpikeEvent.query(trx).patchAndFetchById(event.id, {
+    ...changes,
+    version: event.version + 1,
+    updated_at: new Date(),
   })
-  return { id, delta }
+  await recordAudit(trx, actor, action, event.id, { status: event.status }, changes)
+  return { kind: 'done', event: after }
+}
+
+/** Holds a product against deletion until the end of the transaction; undefined when it is gone. */
+async function lockProduct(trx: Knex.Transaction, id: string): Promise<{ currency: string } | undefined> {
+  return trx('products').where({ id, deleted_at: null }).forKeyShare().first('currency')
 }

@@ -1,25 +1,16 @@
-import { hash, verify } from '@node-rs/argon2'
 import type { Knex } from 'knex'
 import { UniqueViolationError } from 'objection'
 import { v7 as uuidv7 } from 'uuid'
 import { User, type Role } from './model.ts'
+import { hashPassword, inHashingTurn, matchesPassword } from './passwords.ts'
 
-/** OWASP's parameters for argon2id. */
-const ARGON2 = { memoryCost: 19_456, timeCost: 2, parallelism: 1 }
-
-export function hashPassword(password: string): Promise<string> {
-  return hash(password, ARGON2)
-}
-
-export type Registered = { kind: 'registered'; user: User } | { kind: 'email_taken' }
+export type Registered = { kind: 'registered'; user: User } | { kind: 'email_taken' } | { kind: 'overloaded' }
 
 /** Makes an account with the role `user`. @param input email in any case; password in plain text */
 export async function register(knex: Knex, input: { email: string; password: string }): Promise<Registered> {
-  const row = {
-    id: uuidv7(),
-    email: input.email.toLowerCase(),
-    password_hash: await hashPassword(input.password),
-  }
+  const turn = await inHashingTurn(() => hashPassword(input.password))
+  if (turn.kind === 'overloaded') return turn
+  const row = { id: uuidv7(), email: input.email.toLowerCase(), password_hash: turn.result }
   try {
     return { kind: 'registered', user: await User.query(knex).insertAndFetch(row) }
   } catch (error) {
@@ -28,22 +19,31 @@ export async function register(knex: Knex, input: { email: string; password: str
   }
 }
 
-export type Authenticated = { kind: 'authenticated'; user: User } | { kind: 'refused' }
+export type Authenticated =
+  { kind: 'authenticated'; user: User } | { kind: 'refused' } | { kind: 'overloaded' }
 
-let decoyHash: Promise<string> | undefined
-
-/**
- * Checks e-mail and password. Unknown, disabled and wrong take the same time and give the same answer.
- */
+/** Checks e-mail and password. Unknown, disabled and wrong take the same time and give the same answer. */
 export async function authenticate(
   knex: Knex,
   input: { email: string; password: string },
 ): Promise<Authenticated> {
-  decoyHash ??= hashPassword(uuidv7())
   const user = await User.query(knex).findOne({ email: input.email.toLowerCase() })
-  const matches = await verify(user?.password_hash ?? (await decoyHash), input.password)
-  if (user === undefined || user.disabled || !matches) return { kind: 'refused' }
+  const turn = await inHashingTurn(() => matchesPassword(user?.password_hash, input.password))
+  if (turn.kind === 'overloaded') return turn
+  if (user === undefined || user.disabled || !turn.result) return { kind: 'refused' }
   return { kind: 'authenticated', user }
+}
+
+export type Standing = { kind: 'current'; role: Role } | { kind: 'outdated'; role: Role } | { kind: 'ended' }
+
+/**
+ * How the account behind a token stands now, whatever the token says: `ended` when it is disabled or gone,
+ * `outdated` when the token is older than the last change of its role or password.
+ */
+export async function standingOf(knex: Knex, token: { sub: string; ver: number }): Promise<Standing> {
+  const user = await User.query(knex).findById(token.sub).select('role', 'disabled', 'token_version')
+  if (user === undefined || user.disabled) return { kind: 'ended' }
+  return { kind: user.token_version === token.ver ? 'current' : 'outdated', role: user.role }
 }
 
 /** The role that a user has now, whatever an older token says; undefined for unknown and disabled users. */

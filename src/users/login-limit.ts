@@ -1,52 +1,97 @@
+/** How often a password may be tried. Counted in Redis for all processes; without Redis nobody logs in. */
+import { isIP } from 'node:net'
 import type { Redis } from 'ioredis'
-import {
-  RateLimiterMemory,
-  RateLimiterRedis,
-  RateLimiterRes,
-  type RateLimiterAbstract,
-} from 'rate-limiter-flexible'
+import { RateLimiterRedis, RateLimiterRes } from 'rate-limiter-flexible'
+import type { Logger } from '../platform/logger.ts'
+import { subscriberOf } from '../platform/networks.ts'
+import { accountKey } from './account-key.ts'
 
-/** Counted in Redis for all processes; while Redis is down, in each process and tighter: logins fail closed. */
-const PER_IP = { points: 30, duration: 60 }
-const PER_ACCOUNT = { points: 10, duration: 60 }
-const WITHOUT_REDIS = { points: 5, duration: 60 }
+/** A device that somebody has logged in from before. Strangers can't use up what it has. */
+const PER_DEVICE = { points: 10, duration: 60 }
+/** Everybody else: on one account from one address, on one account from anywhere, on all accounts together. */
+const PER_PAIR = { points: 10, duration: 60 }
+const PER_ACCOUNT = { points: 50, duration: 900 }
+const ALL = { points: 3_000, duration: 60 }
+/** On any account from one address, where no other window counts addresses. */
+const PER_ADDRESS = { points: 30, duration: 60 }
 
-export type LimitCheck = { kind: 'allowed' } | { kind: 'limited'; retryAfterS: number }
+/** `device` is one whose token was checked. */
+export type LoginTry = { device: string } | { email: string; ip: string }
 
-/** Counts a try to log in or to register against its address and its account. */
-export type LoginLimit = (attempt: { ip: string; email: unknown }) => Promise<LimitCheck>
+export type LoginCheck =
+  | { kind: 'allowed'; giveBack: () => Promise<void> }
+  | { kind: 'limited'; retryAfterS: number }
+  | { kind: 'not_ready' }
 
-/** @param enabled false allows everything, for load tests; refused in prod by the configuration */
-export function createLoginLimit(options: { enabled: boolean; redis: Redis; namespace: string }): LoginLimit {
-  if (!options.enabled) return async () => ({ kind: 'allowed' })
-  const limiter = (name: string, window: { points: number; duration: number }) =>
+/**
+ * Counts a try before the password is looked at, so that parallel guesses can't slip through. After a right one,
+ * `giveBack` returns what it took from windows that the owner of the account shares with others.
+ */
+export type LoginLimit = (attempt: LoginTry) => Promise<LoginCheck>
+
+interface Point {
+  window: RateLimiterRedis
+  key: string
+  shared?: true
+}
+
+interface Options {
+  /** False allows everything, for load tests; refused in prod by the configuration. */
+  enabled: boolean
+  redis: Redis
+  namespace: string
+  log: Logger
+  /** True where no window in front counts the addresses. */
+  countAddresses?: boolean
+}
+
+export function createLoginLimit(options: Options): LoginLimit {
+  if (!options.enabled) return async () => ({ kind: 'allowed', giveBack: async () => undefined })
+  const open = (name: string, size: { points: number; duration: number }) =>
     new RateLimiterRedis({
       storeClient: options.redis,
-      keyPrefix: `${options.namespace}:limit:${name}`,
+      keyPrefix: `${options.namespace}:limit:login-${name}`,
       rejectIfRedisNotReady: true,
-      insuranceLimiter: new RateLimiterMemory({ keyPrefix: name, ...WITHOUT_REDIS }),
-      ...window,
+      ...size,
     })
-  const addresses = limiter('login-ip', PER_IP)
-  const accounts = limiter('login-account', PER_ACCOUNT)
-  return async ({ ip, email }) => {
-    const byAddress = await checkLimit(addresses, ip)
-    return byAddress.kind === 'limited' ? byAddress : checkLimit(accounts, accountKey(email))
+  const devices = open('device', PER_DEVICE)
+  const addresses = open('form', PER_ADDRESS)
+  const pairs = open('pair', PER_PAIR)
+  const accounts = open('account', PER_ACCOUNT)
+  const all = open('all', ALL)
+  return (attempt) => {
+    if ('device' in attempt) return take([{ window: devices, key: attempt.device }], options.log)
+    const account = accountKey(attempt.email)
+    const address = isIP(attempt.ip) === 0 ? 'no-address' : subscriberOf(attempt.ip)
+    return take(
+      [
+        ...(options.countAddresses ? [{ window: addresses, key: address }] : []),
+        { window: pairs, key: `${account}:${address}` },
+        { window: accounts, key: account, shared: true },
+        { window: all, key: 'strangers', shared: true },
+      ],
+      options.log,
+    )
   }
 }
 
-/** Takes one point of a limiter. @throws when the limiter's store fails and it has no insurance */
-export async function checkLimit(limiter: RateLimiterAbstract, key: string): Promise<LimitCheck> {
+/** Takes a point of each window in turn; the first that is used up ends it, so a blocked try costs others nothing. */
+async function take(points: Point[], log: Logger): Promise<LoginCheck> {
   try {
-    await limiter.consume(key)
-    return { kind: 'allowed' }
+    for (const { window, key } of points) await window.consume(key)
   } catch (refused) {
-    if (!(refused instanceof RateLimiterRes)) throw refused
-    return { kind: 'limited', retryAfterS: Math.max(1, Math.ceil(refused.msBeforeNext / 1_000)) }
+    if (refused instanceof RateLimiterRes)
+      return { kind: 'limited', retryAfterS: Math.max(1, Math.ceil(refused.msBeforeNext / 1_000)) }
+    log.error({ err: refused }, 'login refused, because tries can not be counted')
+    return { kind: 'not_ready' }
   }
+  return { kind: 'allowed', giveBack: () => giveBack(points, log) }
 }
 
-/** The body is not validated yet: whatever is no text counts as one account. */
-function accountKey(email: unknown): string {
-  return typeof email === 'string' ? email.toLowerCase().slice(0, 254) : 'none'
+/** A point that can't be given back is back when its window ends; the login does not fail for it. */
+async function giveBack(points: Point[], log: Logger): Promise<void> {
+  const shared = points.filter((point) => point.shared)
+  const results = await Promise.allSettled(shared.map(({ window, key }) => window.reward(key)))
+  for (const result of results)
+    if (result.status === 'rejected') log.warn({ err: result.reason }, 'point of a login was not given back')
 }

@@ -22,7 +22,17 @@ export class User extends Model {
   declare updated_at: Date
 }
 
-/** What the API tells of a user. */
+/** What the API tells of a user to himself. */
 export function presentUser(user: User): { id: string; email: string; role: Role } {
   return { id: user.id, email: user.email, role: user.role }
+}
+
+/** What the API tells of a user to admins. */
+export function presentAccount(user: User) {
+  return {
+    ...presentUser(user),
+    disabled: user.disabled,
+    created_at: user.created_at.toISOString(),
+    updated_at: user.updated_at.toISOString(),
+  }
 }

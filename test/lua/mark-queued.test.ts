@@ -46,6 +46,16 @@ describe('mark-queued.lua', () => {
     expect(await ground.redis.hlen(spike.keys.states), 'records').to.equal(1)
   })
 
+  it('tells the event’s channel of the rids that it changed, and of no others', async () => {
+    const spike = await ground.open()
+    const [held, queued] = [await spike.held(), await spike.queued()]
+    const heard = await ground.notices(spike, async () => {
+      await spike.markQueued(queued, held, spike.claim())
+      await spike.markQueued(held)
+    })
+    expect(heard).to.deep.equal([held.rid])
+  })
+
   it('fails on a states key of a wrong type, and changes nothing', async () => {
     const spike = await ground.open()
     const claim = await spike.held()

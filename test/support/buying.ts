@@ -28,6 +28,8 @@ export interface OrderData {
   currency: string
   items: { product_id: string; quantity: number; unit_price: number }[]
   expires_at: string
+  payments: { id: string; status: string; amount: number }[]
+  refunds: { id: string; status: string; amount: number; currency: string; reason: string }[]
 }
 
 /** @param api client behind `/api/v1` */

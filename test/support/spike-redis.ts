@@ -7,7 +7,7 @@ import type { ReleaseReason } from '../../src/contracts/values.ts'
 import { createLogger } from '../../src/platform/logger.ts'
 import { createRedis } from '../../src/platform/redis/client.ts'
 import { loadScripts, type Scripts } from '../../src/platform/redis/define-script.ts'
-import { spikeKeys, type SpikeKeys } from '../../src/reserve/keys.ts'
+import { nextKeys, spikeKeys, type SpikeKeys } from '../../src/reserve/keys.ts'
 import { newRid } from '../../src/reserve/rid.ts'
 import { spikeScripts } from '../../src/reserve/scripts.ts'
 import { noticesDuring } from './notices.ts'
@@ -67,7 +67,8 @@ export function openSpikeRedis(): SpikeRedis {
       return spike
     },
     async close() {
-      for (const spike of spikes) await redis.unlink(...Object.values(spike.keys))
+      for (const spike of spikes)
+        await redis.unlink(...Object.values(spike.keys), ...Object.values(nextKeys(spike.id)))
       for (const client of clients) client.disconnect()
     },
   }

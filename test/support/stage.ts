@@ -2,8 +2,9 @@
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { readFacts, type Facts } from '../../tools/check/facts.ts'
-import { judge, readTold, type Invariant } from '../../tools/check/invariants.ts'
+import { readConservation } from '../../src/conservation.ts'
+import type { Facts, Invariant } from '../../src/figures/invariants.ts'
+import { judge, readTold } from '../../tools/check/invariants.ts'
 import { openQueueReader, type QueueFacts } from '../../tools/check/queues.ts'
 import { newCrowdLog, runCrowd, type CrowdLog } from '../../tools/demo/crowd.ts'
 import { createApiClient } from '../../tools/lib/api-client.ts'
@@ -70,8 +71,9 @@ export async function judgeAtRest(
   const reader = await openQueueReader(world.config.amqpUrl, world.queueRedis, world.config.namespace)
   try {
     const { facts, queues } = await until('rest', async () => {
-      const facts = await readFacts(world, eventId)
+      const facts = await readConservation(world, eventId)
       const queues = await reader.read()
+      if (facts === undefined) return undefined
       const quiet = facts.ledger.pending + facts.ledger.unpublished + facts.inFlight + queues.waiting === 0
       return quiet && facts.pendingReleases === 0 && { facts, queues }
     })

@@ -67,7 +67,7 @@ async function runSale(
   const { knex, redis } = sources
   const windowS = paymentWindowS(options)
   const buyers = await makeBuyers(knex, config.jwtSecret, options.buyers)
-  const sale = await openDemoSale(followUp, knex, { units: options.units, windowS, password })
+  const sale = await openDemoSale(followUp, { units: options.units, windowS, password })
   say(
     `\n${options.buyers} buyers, ${options.units} units, ${windowS} s to pay, ` +
       `${Math.round(options.payShare * 100)} % pay, seed ${options.seed}\n`,

@@ -1,7 +1,6 @@
 /** What the demo prints at its end. */
 import type { Knex } from 'knex'
-import type { Facts } from '../check/facts.ts'
-import type { Invariant } from '../check/invariants.ts'
+import { oversold, type Facts, type Invariant } from '../../src/figures/invariants.ts'
 import type { CrowdLog } from './crowd.ts'
 
 export interface Timing {
@@ -59,7 +58,7 @@ export function resultTable(result: DemoResult): string {
     ['released in Redis', redis === 'NOT_READY' ? '-' : redis.released],
     ['sold again', soldAgain(ledger.ordered, granted)],
     ['returned to inventory', result.returned],
-    ['oversold', oversold(facts, granted)],
+    ['oversold', oversold({ live: ledger.live, granted })],
     ['leaked', leaked(facts, result)],
     ['decision p50', `${timing.decisionP50.toFixed(0)} ms`],
     ['decision p99', `${timing.decisionP99.toFixed(0)} ms`],
@@ -73,11 +72,6 @@ export function resultTable(result: DemoResult): string {
 /** Units that were ordered beyond the granted ones can only be units that had come back. */
 function soldAgain(ordered: number, granted: number): number {
   return Math.max(0, ordered - granted)
-}
-
-/** Units with a live order beyond what was granted at the start. */
-function oversold({ ledger }: Facts, granted: number): number {
-  return Math.max(0, ledger.live - granted)
 }
 
 /** Units that are neither sold, nor free, nor back in the inventory. */

@@ -1,8 +1,8 @@
 /** Preparing and ending the demo's sale, through the API wherever it has a route. */
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Knex } from 'knex'
 import { v7 as uuidv7 } from 'uuid'
-import { readFacts, type Facts, type FactSources } from '../check/facts.ts'
+import { readConservation, type ConservationDependencies } from '../../src/conservation.ts'
+import type { Facts } from '../../src/figures/invariants.ts'
 import type { QueueFacts, QueueReader } from '../check/queues.ts'
 import type { ApiClient, ApiReply } from '../lib/api-client.ts'
 
@@ -13,15 +13,11 @@ export function paymentWindowS(options: { units: number; buyers: number }): numb
 
 const OPENS_IN_MS = 500
 
-/** A product with exactly the units of the sale; products have no route to make them yet. */
-async function makeProduct(knex: Knex, units: number): Promise<string> {
-  const id = uuidv7()
-  await knex.transaction(async (trx) => {
-    await trx('products').insert({ id, sku: `DEMO-${id}`, name: 'Demo product', price: 19_900 })
-    await trx('inventory').insert({ id: uuidv7(), product_id: id, stock: units })
-    await trx('inventory_movements').insert({ id: uuidv7(), product_id: id, delta: units, reason: 'demo' })
-  })
-  return id
+/** A product with exactly the units of the sale. @returns its id */
+async function makeProduct(client: ApiClient, adminToken: string, units: number): Promise<string> {
+  const body = { sku: `DEMO-${uuidv7()}`, name: 'Demo product', price: 19_900, stock: units }
+  const made = await expectStatus(201, client.call('POST', '/products', { token: adminToken, body }))
+  return String(made.data.id)
 }
 
 export interface DemoSale {
@@ -33,7 +29,6 @@ export interface DemoSale {
 /** Logs in as admin, creates and publishes the sale, and waits until it is live. */
 export async function openDemoSale(
   client: ApiClient,
-  knex: Knex,
   options: { units: number; windowS: number; password: string },
 ): Promise<DemoSale> {
   const login = await expectStatus(
@@ -41,7 +36,7 @@ export async function openDemoSale(
     client.call('POST', '/auth/login', { body: { email: 'admin@spike.test', password: options.password } }),
   )
   const adminToken = String(login.data.access_token)
-  const productId = await makeProduct(knex, options.units)
+  const productId = await makeProduct(client, adminToken, options.units)
   const created = await expectStatus(
     201,
     client.call('POST', '/spike-events', {
@@ -79,13 +74,14 @@ export async function endDemoSale(client: ApiClient, sale: DemoSale): Promise<vo
  * @returns the facts at rest, or after `withinMs` the facts as they are
  */
 export async function settle(
-  sources: FactSources,
+  sources: ConservationDependencies,
   queues: QueueReader,
   eventId: string,
   withinMs: number,
 ): Promise<{ facts: Facts; queueFacts: QueueFacts }> {
   for (const end = Date.now() + withinMs; ; await sleep(100)) {
-    const facts = await readFacts(sources, eventId)
+    const facts = await readConservation(sources, eventId)
+    if (facts === undefined) throw new Error(`the sale ${eventId} is gone`)
     const queueFacts = await queues.read()
     if (isAtRest(facts, queueFacts) || Date.now() > end) return { facts, queueFacts }
   }

@@ -1,7 +1,7 @@
 import type { Knex } from 'knex'
 import { v7 as uuidv7 } from 'uuid'
-import { hashPassword } from '../../src/users/accounts.ts'
-import { issueToken, tokenKey } from '../../src/users/tokens.ts'
+import { hashPassword } from '../../src/users/passwords.ts'
+import { issueToken, MAX_TOKEN_TTL_S, tokenKey } from '../../src/users/tokens.ts'
 
 export interface LoadBuyer {
   user_id: string
@@ -10,7 +10,6 @@ export interface LoadBuyer {
 }
 
 const ROWS_AT_ONCE = 5_000
-const TOKEN_TTL_S = 12 * 3_600
 
 /** Makes buyers with ready tokens. They share one random password that nobody knows. */
 export async function makeBuyers(knex: Knex, jwtSecret: string, count: number): Promise<LoadBuyer[]> {
@@ -27,7 +26,7 @@ export async function makeBuyers(knex: Knex, jwtSecret: string, count: number): 
       buyers.push({
         user_id: id,
         email,
-        access_token: issueToken(key, { id, role: 'user', token_version: 1 }, 'api', TOKEN_TTL_S),
+        access_token: issueToken(key, { id, role: 'user', token_version: 1 }, 'api', MAX_TOKEN_TTL_S),
       })
   }
   return buyers

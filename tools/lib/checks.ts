@@ -3,30 +3,41 @@ import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
-const SOURCES = ['src', 'workers', 'dashboard', 'migrations', 'seeds', 'tools', 'test', 'knexfile.ts']
+const SOURCES = [
+  'src',
+  'workers',
+  'dashboard',
+  'migrations',
+  'seeds',
+  'tools',
+  'client',
+  'test',
+  'knexfile.ts',
+]
 
 /** The checks of the sources, in the order in which they run. */
-const CHECKS: { name: string; script: string; args: string[] }[] = [
-  {
-    name: 'format',
-    script: 'node_modules/prettier/bin/prettier.cjs',
-    args: ['--check', '--log-level=warn', '.'],
-  },
-  { name: 'lint', script: 'node_modules/oxlint/bin/oxlint', args: ['--type-aware', '--quiet', ...SOURCES] },
-  { name: 'types', script: 'node_modules/typescript/bin/tsc', args: ['--noEmit'] },
+const CHECKS: { name: string; args: string[] }[] = [
+  { name: 'format', args: ['node_modules/prettier/bin/prettier.cjs', '--check', '--log-level=warn', '.'] },
+  { name: 'lint', args: ['node_modules/oxlint/bin/oxlint', '--type-aware', '--quiet', ...SOURCES] },
+  { name: 'types', args: ['node_modules/typescript/bin/tsc', '--noEmit'] },
   {
     name: 'imports',
-    script: 'node_modules/dependency-cruiser/bin/dependency-cruise.mjs',
-    args: ['--config', '.dependency-cruiser.cjs', ...SOURCES],
+    args: [
+      'node_modules/dependency-cruiser/bin/dependency-cruise.mjs',
+      '--config',
+      '.dependency-cruiser.cjs',
+      ...SOURCES,
+    ],
   },
+  { name: 'api', args: ['--import', 'tsx', 'tools/api/generate.ts', '--check'] },
 ]
 
 /** Runs all checks, also after one has failed. @returns whether all passed */
 export async function checkSources(): Promise<boolean> {
   let ok = true
-  for (const { name, script, args } of CHECKS) {
+  for (const { name, args } of CHECKS) {
     const began = Date.now()
-    const child = spawn(process.execPath, [script, ...args], { cwd: ROOT, stdio: ['ignore', 'pipe', 'pipe'] })
+    const child = spawn(process.execPath, args, { cwd: ROOT, stdio: ['ignore', 'pipe', 'pipe'] })
     let output = ''
     for (const stream of [child.stdout, child.stderr])
       stream.on('data', (chunk: Buffer) => (output += chunk.toString()))

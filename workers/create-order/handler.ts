@@ -11,7 +11,7 @@ import type { spikeScripts } from '../../src/reserve/scripts.ts'
 
 interface CreateOrderDependencies {
   knex: Knex
-  scripts: Pick<Scripts<typeof spikeScripts>, 'confirm'>
+  scripts: Pick<Scripts<typeof spikeScripts>, 'confirm' | 'markPaid'>
   log: Logger
 }
 
@@ -44,10 +44,20 @@ export async function applyVerdicts(
   log: Logger,
 ): Promise<void> {
   const ordered = verdicts.filter((verdict) => verdict.kind === 'ordered')
-  const replies = await Promise.allSettled(ordered.map((verdict) => scripts.confirm(verdict)))
+  const replies = await Promise.allSettled(ordered.map((verdict) => applyOrdered(scripts, verdict)))
   const failed = replies.filter((reply) => reply.status === 'rejected')
   if (failed.length > 0)
     log.warn({ err: failed[0]?.reason, count: failed.length }, 'verdicts not applied, left to the relay')
+}
+
+/** Both go out in one pipeline, in this order; a reservation that late money has made is paid when it is confirmed. */
+async function applyOrdered(
+  scripts: CreateOrderDependencies['scripts'],
+  verdict: Extract<Verdict, { kind: 'ordered' }>,
+): Promise<void> {
+  const confirmed = scripts.confirm(verdict)
+  const paid = verdict.paid ? scripts.markPaid(verdict) : undefined
+  await Promise.all([confirmed, paid])
 }
 
 function outcomeOf(verdict: Verdict): JobOutcome {

@@ -9,6 +9,7 @@ import { undecidedRids } from '../../src/orders/inbox.ts'
 import type { JobProducer } from '../../src/platform/bullmq/job.ts'
 import { Loop } from '../../src/platform/loop.ts'
 import type { Logger } from '../../src/platform/logger.ts'
+import { rebuildIfLost, type RebuildDependencies } from '../../src/rebuild.ts'
 import { endSale, followEvent, type SaleDependencies } from '../../src/sale.ts'
 import { followedEventIds, overdueEventIds } from '../../src/spike-events/model.ts'
 import { forEachEvent } from '../for-each-event.ts'
@@ -42,18 +43,25 @@ export function closeOverdue(deps: { knex: Knex; log: Logger }): Loop {
 
 interface CatchUpDependencies {
   sale: SaleDependencies
+  rebuild: RebuildDependencies
   createOrders: JobProducer<'create-order', CreateOrderPayload>
   log: Logger
 }
 
-/** Revives undecided reservations, ends sales whose window is over, and brings gates and units after PostgreSQL. */
+/**
+ * Ends sales whose window is over, brings gates and units after PostgreSQL, rebuilds what Redis has lost, and revives
+ * undecided reservations.
+ */
 export function catchUp(deps: CatchUpDependencies): Loop {
   const log = deps.log.child({ step: 'sweep', part: 'catch-up' })
   const { knex } = deps.sale
   return new Loop(
     async () => {
       await forEachEvent(await overdueEventIds(knex), log, (id) => endSale(deps.sale, id, SYSTEM))
-      await forEachEvent(await followedEventIds(knex), log, (id) => followEvent(deps.sale, id))
+      await forEachEvent(await followedEventIds(knex), log, async (id) => {
+        await followEvent(deps.sale, id)
+        await rebuildIfLost(deps.rebuild, id)
+      })
       const revived = await reviveUndecided(knex, deps.createOrders)
       if (revived > 0) log.info({ revived }, 'undecided reservations queued again')
       return { more: false }

@@ -22,7 +22,7 @@ export function text(min: number, max: number) {
 
 function hasControls(value: string): boolean {
   // oxlint-disable-next-line no-control-regex -- control characters are what this looks for
-  return /[\u0000-\u0009\u000b-\u001f\u007f]/.test(value)
+  return /[\u0000-\u0009\u000b-\u001f\u007f-\u009f]/.test(value)
 }
 
 /** Why a person changed something; kept in the ledger. */

@@ -84,7 +84,7 @@ export const orderRoutes = {
     replies: {
       201: { description: 'The order.', data: orderDetailData, headers: { Location: 'Path of the order.' } },
     },
-    errors: ['NOT_FOUND', 'INSUFFICIENT_STOCK', 'MIXED_CURRENCIES'],
+    errors: ['NOT_FOUND', 'INSUFFICIENT_STOCK', 'MIXED_CURRENCIES', 'IDEMPOTENCY_KEY_REQUIRED'],
   }),
   listOrders: defineRoute({
     method: 'get',

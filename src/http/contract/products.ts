@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { id, money } from '../../contracts/values.ts'
+import { MAX_STOCK } from '../../products/inventory.ts'
 import { PRODUCT_SORTS } from '../../products/model.ts'
 import { currency, idParams, listQuery, pageOf, reason, sortBy, text, timestamp, units } from './fields.ts'
 import { defineRoute } from './route.ts'
@@ -37,7 +38,6 @@ export const movementData = z
     description: "Row of a product's ledger; the deltas add up to its stock.",
   })
 
-const MAX_STOCK = 100_000_000
 const productFields = {
   sku: z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/, 'is 1 to 64 letters, digits, ".", "_" or "-"'),
   name: text(1, 200),
@@ -45,6 +45,13 @@ const productFields = {
   price: money,
 }
 const ETAG = { ETag: 'The version; send it back as If-Match or If-None-Match.' }
+/** An amount of money in a query, where everything is text. */
+const amount = z
+  .string()
+  .regex(/^\d{1,13}$/, 'is a whole number of minor units')
+  .transform(Number)
+  .pipe(money)
+  .meta({ type: 'integer', minimum: 0, maximum: 1_000_000_000_000 })
 
 export const productRoutes = {
   listProducts: defineRoute({
@@ -57,8 +64,8 @@ export const productRoutes = {
     query: listQuery({
       q: text(1, 100).optional().describe('Part of the name or the SKU, in any case.'),
       currency: currency.optional(),
-      min_price: z.coerce.number().pipe(money).optional(),
-      max_price: z.coerce.number().pipe(money).optional(),
+      min_price: amount.optional(),
+      max_price: amount.optional(),
       sort: sortBy(PRODUCT_SORTS, 'created_at,asc'),
     }),
     replies: { 200: { description: 'One page of products.', data: pageOf(productData) } },
@@ -74,7 +81,7 @@ export const productRoutes = {
     params: idParams,
     replies: {
       200: { description: 'The product.', data: productData, headers: ETAG },
-      304: { description: 'The version of If-None-Match is the present one.' },
+      304: { description: 'The version of If-None-Match is the present one.', headers: ETAG },
     },
     errors: ['NOT_FOUND'],
   }),

@@ -78,12 +78,17 @@ export const purchaseRoutes = {
     tag: 'purchases',
     summary: 'Every change of a reservation until the final one',
     description:
-      'Server-sent events named `reservation`, each with the data of `GET /reservations/:rid`; the stream ends ' +
-      'after `ordered` or `void`. A comment every 15 s keeps proxies awake.',
+      'Server-sent events named `reservation`, each with the data of `GET /reservations/:rid` and its status as ' +
+      'id: the present state first, then every step forward; the stream ends after `ordered` or `void`. Steps that ' +
+      'follow each other at once may come as one. A stream that ends before that is to be opened again. A comment ' +
+      'every 15 s keeps proxies awake. A buyer may keep 10 streams open at a process.',
     access: 'user',
     limit: 'read',
     params: ridParams,
-    replies: { 200: { description: 'The stream.', content: 'text/event-stream' } },
-    errors: ['NOT_FOUND'],
+    replies: {
+      200: { description: 'The stream.', content: 'text/event-stream' },
+      204: { description: 'Last-Event-ID names the verdict: there is nothing to wait for.' },
+    },
+    errors: ['NOT_FOUND', 'RATE_LIMITED'],
   }),
 }

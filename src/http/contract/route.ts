@@ -3,7 +3,7 @@
  * OpenAPI document, the client and the tests of the whole API all read the same declaration.
  */
 import type { z } from 'zod'
-import type { ErrorName } from '../errors.ts'
+import { ERROR_NAMES, type ErrorName } from '../errors.ts'
 
 /**
  * Who may call a route. `operator` includes admins. `anyone`: tokens are not read. `visitor`: may come without a
@@ -11,7 +11,7 @@ import type { ErrorName } from '../errors.ts'
  */
 export type Access = 'anyone' | 'visitor' | 'user' | 'operator' | 'admin' | 'provider'
 
-/** Which windows a request is counted in; see `middleware/limits.ts` for the numbers. */
+/** Which windows a request is counted in; see `limits.ts` for the numbers. */
 export type LimitClass = 'none' | 'login' | 'purchase' | 'write' | 'read'
 
 export interface ReplySpec {
@@ -41,6 +41,8 @@ export interface RouteSpec {
   ifMatch?: 'required'
   /** Served only to the networks of INTERNAL_NETWORKS in prod. */
   internal?: true
+  /** Answered also when too many requests are in flight: this is how one sees that they are. */
+  probe?: true
   params?: z.ZodObject
   query?: z.ZodObject
   body?: z.ZodType
@@ -56,18 +58,20 @@ export function defineRoute<const R extends RouteSpec>(route: R): R {
 
 /** Every error that a route can answer with, in the order of the table. */
 export function errorsOf(route: RouteSpec): ErrorName[] {
-  const errors = new Set<ErrorName>(route.errors)
-  const add = (...names: ErrorName[]) => names.forEach((name) => errors.add(name))
-  if (route.params || route.query || route.body || route.idempotency || route.ifMatch)
-    add('VALIDATION_FAILED')
-  if (route.access !== 'provider' && route.access !== 'anyone') add('UNAUTHENTICATED')
-  if (route.access === 'operator' || route.access === 'admin') add('FORBIDDEN')
-  if (route.limit !== 'none') add('RATE_LIMITED')
-  if (route.method !== 'get') add('VALIDATION_FAILED', 'PAYLOAD_TOO_LARGE', 'UNSUPPORTED_MEDIA_TYPE')
-  if (route.idempotency) add('IDEMPOTENCY_IN_FLIGHT', 'IDEMPOTENCY_MISMATCH')
-  if (route.idempotency === 'required') add('IDEMPOTENCY_KEY_REQUIRED')
-  if (route.ifMatch) add('PRECONDITION_REQUIRED', 'PRECONDITION_FAILED')
-  if (route.internal) add('NOT_FOUND')
-  add('INTERNAL', 'NOT_READY', 'OVERLOADED')
-  return [...errors]
+  const { access } = route
+  const implied: [boolean, ErrorName[]][] = [
+    [[route.params, route.query, route.body].some(Boolean), ['VALIDATION_FAILED']],
+    [access !== 'anyone' && access !== 'provider', ['UNAUTHENTICATED']],
+    [access === 'operator' || access === 'admin', ['FORBIDDEN']],
+    [route.limit !== 'none', ['RATE_LIMITED']],
+    [route.method !== 'get', ['VALIDATION_FAILED', 'PAYLOAD_TOO_LARGE', 'UNSUPPORTED_MEDIA_TYPE']],
+    [route.idempotency !== undefined, ['IDEMPOTENCY_IN_FLIGHT', 'IDEMPOTENCY_MISMATCH']],
+    [route.idempotency === 'required', ['IDEMPOTENCY_KEY_REQUIRED']],
+    [route.ifMatch !== undefined, ['PRECONDITION_REQUIRED', 'PRECONDITION_FAILED']],
+    [route.internal === true, ['NOT_FOUND']],
+    [route.probe !== true, ['NOT_READY', 'OVERLOADED']],
+    [true, ['INTERNAL']],
+  ]
+  const errors = new Set([...route.errors, ...implied.flatMap(([holds, names]) => (holds ? names : []))])
+  return ERROR_NAMES.filter((name) => errors.has(name))
 }

@@ -11,6 +11,9 @@ const readinessData = z
   })
   .meta({ id: 'Readiness' })
 
+const UNCHANGED = { description: 'The version of If-None-Match is the present one.' }
+const ETAG = { ETag: 'Of the content; send it back as If-None-Match.' }
+
 /** What the service tells of itself; outside the prefix. */
 export const serviceRoutes = {
   healthz: defineRoute({
@@ -21,6 +24,7 @@ export const serviceRoutes = {
     summary: 'The process runs',
     access: 'anyone',
     limit: 'none',
+    probe: true,
     replies: { 200: { description: 'It does.', data: z.object({ status: z.literal('ok') }) } },
     errors: [],
   }),
@@ -32,6 +36,7 @@ export const serviceRoutes = {
     summary: 'The process can serve now',
     access: 'anyone',
     limit: 'none',
+    probe: true,
     replies: {
       200: { description: 'It can.', data: readinessData },
       503: { description: 'It can not; `checks` says why.', data: readinessData },
@@ -46,6 +51,7 @@ export const serviceRoutes = {
     summary: 'Metrics in the format of Prometheus',
     access: 'anyone',
     limit: 'none',
+    probe: true,
     internal: true,
     replies: { 200: { description: 'The metrics.', content: 'text/plain' } },
     errors: [],
@@ -59,7 +65,10 @@ export const serviceRoutes = {
     access: 'anyone',
     limit: 'none',
     internal: true,
-    replies: { 200: { description: 'OpenAPI 3.1.', content: 'application/json' } },
+    replies: {
+      200: { description: 'OpenAPI 3.1.', content: 'application/json', headers: ETAG },
+      304: UNCHANGED,
+    },
     errors: [],
   }),
   docs: defineRoute({
@@ -71,7 +80,7 @@ export const serviceRoutes = {
     access: 'anyone',
     limit: 'none',
     internal: true,
-    replies: { 200: { description: 'The page.', content: 'text/html' } },
+    replies: { 200: { description: 'The page.', content: 'text/html', headers: ETAG }, 304: UNCHANGED },
     errors: [],
   }),
   docsAsset: defineRoute({
@@ -84,7 +93,7 @@ export const serviceRoutes = {
     limit: 'none',
     internal: true,
     params: z.object({ file: z.string().max(100) }),
-    replies: { 200: { description: 'The file.', content: '*/*' } },
+    replies: { 200: { description: 'The file.', content: '*/*', headers: ETAG }, 304: UNCHANGED },
     errors: ['NOT_FOUND'],
   }),
 }

@@ -1,7 +1,8 @@
 import { z } from 'zod'
 import { id, MAX_QUANTITY, money } from '../../contracts/values.ts'
-import { EVENT_STATES } from '../../spike-events/model.ts'
-import { currency, idParams, listQuery, pageOf, reason, timestamp, units } from './fields.ts'
+import { EVENT_SORTS, EVENT_STATES, MAX_GRANTED } from '../../spike-events/model.ts'
+import type { ErrorName } from '../errors.ts'
+import { currency, idParams, listQuery, pageOf, reason, sortBy, timestamp, units } from './fields.ts'
 import { defineRoute } from './route.ts'
 
 export const eventData = z
@@ -14,7 +15,9 @@ export const eventData = z
     spike_price: money,
     currency: z.string(),
     stock: units.describe('Units granted; of a draft, units asked for.'),
-    remaining: units.nullable().describe('Units that Redis has left; null when there is no gate.'),
+    remaining: units
+      .nullable()
+      .describe('Units that Redis has left; null without a gate, or while Redis is away.'),
     payment_window_s: z.int(),
     per_user_limit: z.int(),
     lapse_limit: z.int(),
@@ -23,12 +26,18 @@ export const eventData = z
   })
   .meta({ id: 'SpikeEvent' })
 
+/** Years of four digits, which every clock and every reader of ISO 8601 takes. */
+const moment = timestamp.refine((text) => {
+  const year = new Date(text).getUTCFullYear()
+  return year >= 2000 && year <= 9999
+}, 'must lie in the years 2000 to 9999')
+
 const eventFields = {
   product_id: id,
-  start_at: timestamp,
-  end_at: timestamp,
+  start_at: moment,
+  end_at: moment,
   spike_price: money,
-  stock: z.int().min(1).max(1_000_000),
+  stock: z.int().min(1).max(MAX_GRANTED),
   payment_window_s: z.int().min(1).max(86_400).describe('Seconds that a buyer has to pay.'),
   per_user_limit: z.int().min(1).max(MAX_QUANTITY).describe('Units that one buyer may hold.'),
   lapse_limit: z
@@ -46,7 +55,6 @@ const adjustmentData = z.object({
   available: units,
 })
 
-/** Numbers of Redis, one atomic read; null when the event has no gate. */
 const redisUnits = z
   .object({
     granted: units,
@@ -58,26 +66,38 @@ const redisUnits = z
     released: units,
   })
   .nullable()
+  .describe('Numbers of Redis, one atomic read; null when the event has no gate.')
 
 export const conservationData = z
   .object({
     event_id: id,
     granted: units.describe('T: the sum of the event’s stock ledger.'),
     available: units.describe('A: granted units without a live claim.'),
-    live: units.describe('Units of orders that are pending or paid.'),
+    live: units.describe('Units of live claims: of orders that are pending or paid.'),
     pending: units.describe('Units of pending orders.'),
     paid: units.describe('Units of paid orders.'),
     redis: redisUnits,
     in_flight: units.describe('Held in Redis, without a verdict.'),
     pending_releases: units.describe('Void or closed in PostgreSQL, not yet released in Redis.'),
-    drift: units.describe('available - in_flight - pending_releases - stock in Redis.'),
-    oversold: units,
-    invariants: z.array(z.object({ name: z.string(), holds: z.boolean(), shown_by: z.string() })),
-    as_of: timestamp,
+    drift: units
+      .nullable()
+      .describe('available - in_flight - pending_releases - stock in Redis; null without a gate.'),
+    oversold: units.describe('Units of live claims beyond the granted ones.'),
+    invariants: z.array(
+      z.object({
+        name: z.string().describe('Begins with its number in the documentation.'),
+        holds: z.boolean(),
+        shown_by: z.string().describe('The numbers that it was judged on.'),
+      }),
+    ),
+    as_of: timestamp.describe("When PostgreSQL was read, by the database's clock."),
   })
   .meta({ id: 'Conservation', description: 'The invariants of a sale as numbers.' })
 
-const perSecond = z.object({ second: timestamp, count: z.int() }).nullable()
+const count = z.int().min(0)
+/** A sum of money, which may be larger than any one price. */
+const amount = z.int().min(0)
+const perSecond = z.object({ second: timestamp, count }).nullable()
 const percentiles = z
   .object({ p50: z.number(), p90: z.number(), p99: z.number(), max: z.number() })
   .nullable()
@@ -85,36 +105,54 @@ const percentiles = z
 export const reportData = z
   .object({
     event: eventData,
-    units: z.object({ granted: units, sold: units, paid: units, pending: units, returned: units }),
+    units: z
+      .object({
+        granted: units.describe('Ever granted: at publishing and by later additions.'),
+        returned: units.describe('Given back to the inventory: by cuts, and at the end of the sale.'),
+        sold: units.describe('Of all orders ever made: paid + pending + released.'),
+        paid: units,
+        pending: units,
+        released: units.describe('Let go again by their orders, which lapsed or were cancelled.'),
+      })
+      .describe('A unit that was let go and sold again counts once for each sale.'),
     sell_through: z.number().describe('Paid units by units ever granted, 0 to 1.'),
-    orders: z.object({
-      made: z.int(),
-      paid: z.int(),
-      pending: z.int(),
-      lapsed: z.int(),
-      cancelled: z.int(),
-      refunds: z.int(),
-    }),
-    second_sales: units.describe('Units that were sold again after they had come back.'),
-    requests: z.object({
-      accepted: z.int(),
-      rejected: z.record(z.string(), z.int()).describe('By error name; counted in Redis, best effort.'),
-    }),
-    voids: z.record(z.string(), z.int()).describe('Reservations that got no order, by reason.'),
-    peak: z.object({ reservations: perSecond, orders: perSecond }),
-    sold_out_after_ms: z.number().nullable().describe('From the start to the moment that no unit was free.'),
-    decision_ms: percentiles.describe('From the reservation to the verdict.'),
-    revenue: z.object({ captured: money, refunded: money, currency: z.string() }),
+    orders: z
+      .object({ made: count, pending: count, paid: count, refunded: count, lapsed: count, cancelled: count })
+      .describe('Numbers of orders: `made` is the sum of the others, which tell their states now.'),
+    second_sales: units.describe(
+      'Units that were sold again after they had come back. A unit that was never sold is taken to go first, so ' +
+        'these are the units of orders beyond all that was granted until then.',
+    ),
+    requests: z
+      .object({ accepted: count, rejected: z.record(z.string(), count).describe('By error name.') })
+      .describe(
+        'Purchase requests that reached the gate, counted best effort: written once a second, lost with Redis. ' +
+          'Requests that were refused before (no gate, limits, overload) are not in it.',
+      ),
+    voids: z.record(z.string(), count).describe('Reservations that got no order, by reason.'),
+    peak: z
+      .object({ reservations: perSecond, orders: perSecond })
+      .describe('The busiest second of each; null when there was none.'),
+    sold_out_after_ms: z
+      .int()
+      .nullable()
+      .describe('From start_at to the order that first left no unit free; null when none did.'),
+    decision_ms: percentiles.describe('From the reservation to its verdict; null before the first one.'),
+    revenue: z
+      .object({ captured: amount, refunded: amount, refunds: count, currency: z.string() })
+      .describe('Money taken; of it what has to be given back, with the number of refunds, done or open.'),
     conservation: conservationData,
   })
   .meta({ id: 'SaleReport' })
 
-const ETAG = { ETag: 'Begins with the version; send it back as If-Match or If-None-Match.' }
+const ETAG = { ETag: '`"<version>.<state>.<remaining>"`; send it back as If-Match or If-None-Match.' }
 
-const action = <const N extends 'publish' | 'pause' | 'resume' | 'end' | 'rebuild'>(
-  name: N,
+/** @param errors that only this action has */
+const action = <const E extends ErrorName = never>(
+  name: 'publish' | 'pause' | 'resume' | 'end' | 'rebuild',
   summary: string,
   description: string,
+  ...errors: E[]
 ) =>
   defineRoute({
     method: 'post',
@@ -125,8 +163,16 @@ const action = <const N extends 'publish' | 'pause' | 'resume' | 'end' | 'rebuil
     access: 'admin',
     limit: 'write',
     params: idParams,
-    replies: { 200: { description: 'The event after it.', data: eventData, headers: ETAG } },
-    errors: ['NOT_FOUND', 'WRONG_STATE', 'INSUFFICIENT_STOCK', 'SALE_ENDED'],
+    replies: {
+      200: {
+        description:
+          'The event after it. PostgreSQL has it; the gate in Redis has followed or, if Redis is away, follows ' +
+          'within seconds of its return.',
+        data: eventData,
+        headers: ETAG,
+      },
+    },
+    errors: ['NOT_FOUND', 'WRONG_STATE', ...errors] as const,
   })
 
 export const spikeEventRoutes = {
@@ -135,13 +181,14 @@ export const spikeEventRoutes = {
     path: '/spike-events',
     tag: 'spike events',
     summary: 'List spike events, the last to end first',
-    description: 'Drafts are listed for operators only.',
+    description: 'Drafts are listed with `state=draft` only, and for operators only.',
     access: 'visitor',
     limit: 'read',
     query: listQuery({
       state: z.enum(EVENT_STATES).optional(),
       product_id: id.optional(),
       currency: currency.optional(),
+      sort: sortBy(EVENT_SORTS, 'end_at,desc'),
     }),
     replies: { 200: { description: 'One page of events.', data: pageOf(eventData) } },
     errors: ['FORBIDDEN'],
@@ -157,7 +204,7 @@ export const spikeEventRoutes = {
     params: idParams,
     replies: {
       200: { description: 'The event.', data: eventData, headers: ETAG },
-      304: { description: 'Nothing has changed since If-None-Match.' },
+      304: { description: 'Nothing has changed since If-None-Match, but the time.', headers: ETAG },
     },
     errors: ['NOT_FOUND'],
   }),
@@ -218,7 +265,10 @@ export const spikeEventRoutes = {
   publishSpikeEvent: action(
     'publish',
     'Publish a draft',
-    'Rings the stock off the inventory and opens the gate; buying begins at start_at.',
+    'Rings the stock off the inventory and opens the gate; buying begins at start_at. NOT_FOUND with a product_id: ' +
+      'the product was deleted meanwhile. SALE_ENDED: end_at is over.',
+    'INSUFFICIENT_STOCK',
+    'SALE_ENDED',
   ),
   pauseSpikeEvent: action(
     'pause',
@@ -241,7 +291,12 @@ export const spikeEventRoutes = {
     path: '/spike-events/:id/stock',
     tag: 'spike events',
     summary: 'Add units to a running sale or cut some',
-    description: 'A row of the stock ledger in PostgreSQL first, applied to Redis once by its id.',
+    description:
+      'A row of the stock ledger in PostgreSQL first, applied to Redis once by its id: at once or, if Redis is away, ' +
+      "within seconds of its return. Added units come out of the product's inventory, cut ones go back to it. Only " +
+      'units without an order can be cut; reservations that have no order yet may then be voided as `sold_out`. ' +
+      'An event grants 1,000,000 units at most (STOCK_LIMIT). A request that is sent again without an ' +
+      'Idempotency-Key is a second adjustment.',
     access: 'admin',
     limit: 'write',
     idempotency: 'optional',
@@ -249,8 +304,8 @@ export const spikeEventRoutes = {
     body: z.strictObject({
       delta: z
         .int()
-        .min(-1_000_000)
-        .max(1_000_000)
+        .min(-MAX_GRANTED)
+        .max(MAX_GRANTED)
         .refine((delta) => delta !== 0, 'must not be 0'),
       reason,
     }),
@@ -262,6 +317,11 @@ export const spikeEventRoutes = {
     path: '/spike-events/:id/conservation',
     tag: 'spike events',
     summary: 'Is every unit accounted for?',
+    description:
+      'Reads PostgreSQL in one snapshot, then Redis. The invariants are those that the stores alone can show. All ' +
+      'but 3 and 7 hold at any moment; 3 (drift) is judged over both stores and exact only while nothing is in ' +
+      'flight: during a sale it may fail for a moment. 7 takes the sweep, which runs every 5 s. Walks over every ' +
+      'reservation of the event: not for polling by many.',
     access: 'operator',
     limit: 'read',
     params: idParams,
@@ -273,6 +333,7 @@ export const spikeEventRoutes = {
     path: '/spike-events/:id/report',
     tag: 'spike events',
     summary: 'What a sale brought',
+    description: 'Zeros for a draft. Walks over every reservation and order of the event.',
     access: 'operator',
     limit: 'read',
     params: idParams,

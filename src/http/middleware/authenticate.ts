@@ -2,12 +2,12 @@ import type { KeyObject } from 'node:crypto'
 import type { Knex } from 'knex'
 import koaJwt from 'koa-jwt'
 import { isSigned, SIGNATURE_HEADER } from '../../payments/signature.ts'
-import { currentRole } from '../../users/accounts.ts'
+import { standingOf } from '../../users/accounts.ts'
 import type { Role } from '../../users/model.ts'
 import type { Revocations } from '../../users/revocations.ts'
-import { claimsSchema, TOKEN_ALGORITHM, TOKEN_ISSUER } from '../../users/tokens.ts'
+import { claimsSchema, TOKEN_ALGORITHM, TOKEN_ISSUER, type Claims } from '../../users/tokens.ts'
 import type { Access } from '../contract/route.ts'
-import { claimsOf, type Middleware } from '../context.ts'
+import type { Context, Middleware } from '../context.ts'
 import { ApiError } from '../errors.ts'
 
 interface AccessDependencies {
@@ -18,19 +18,15 @@ interface AccessDependencies {
   paymentSecret: string
 }
 
-/**
- * Which roles each access takes. Operators and admins are asked for in the database on every request, so that a
- * demoted or disabled one loses it at once; users are checked against the revocations in memory.
- */
-const ROLES_OF: Record<Exclude<Access, 'anyone' | 'visitor' | 'provider'>, readonly Role[]> = {
-  user: ['user', 'operator', 'admin'],
+const ROLES_OF: Record<'operator' | 'admin', readonly Role[]> = {
   operator: ['operator', 'admin'],
   admin: ['admin'],
 }
 
 /** The one place that decides who may call what. */
 export function accessGuard(deps: AccessDependencies): (access: Access) => Middleware {
-  const authenticate = authenticator(deps)
+  const readToken = tokenReader(deps.key)
+  const authenticate = requireUser(readToken, deps.revocations)
   return (access) => {
     switch (access) {
       case 'anyone':
@@ -43,13 +39,15 @@ export function accessGuard(deps: AccessDependencies): (access: Access) => Middl
         return authenticate
       case 'operator':
       case 'admin':
-        return (ctx, next) => authenticate(ctx, () => requireRole(deps.knex, ROLES_OF[access])(ctx, next))
+        return requireRole(readToken, deps.knex, ROLES_OF[access])
     }
   }
 }
 
-/** Checks the bearer token: signature, one algorithm, issuer, audience, expiry, claims, and that it was not revoked. */
-function authenticator({ key, revocations }: AccessDependencies): Middleware {
+type TokenReader = (ctx: Context) => Promise<Claims>
+
+/** Checks the bearer token itself: signature, one algorithm, issuer, audience, expiry, claims. */
+function tokenReader(key: KeyObject): TokenReader {
   const check = koaJwt({
     secret: async () => key as never, // the library's type lacks key objects
     algorithms: [TOKEN_ALGORITHM],
@@ -57,11 +55,33 @@ function authenticator({ key, revocations }: AccessDependencies): Middleware {
     audience: 'api',
     key: 'token',
   })
-  return async (ctx, next) => {
+  return async (ctx) => {
     await check(ctx, async () => undefined)
     const claims = claimsSchema.safeParse((ctx.state as { token?: unknown }).token)
-    if (!claims.success || revocations.revokes(claims.data)) throw new ApiError('UNAUTHENTICATED')
-    ctx.state.claims = claims.data
+    if (!claims.success) throw new ApiError('UNAUTHENTICATED')
+    return claims.data
+  }
+}
+
+/** Users come in crowds: their accounts are not read, the revocations in memory are. */
+function requireUser(readToken: TokenReader, revocations: Revocations): Middleware {
+  return async (ctx, next) => {
+    const claims = await readToken(ctx)
+    if (revocations.revokes(claims)) throw new ApiError('UNAUTHENTICATED')
+    ctx.state.claims = claims
+    await next()
+  }
+}
+
+/** The account is read on every request, so that a demotion counts at once and in every process. */
+function requireRole(readToken: TokenReader, knex: Knex, allowed: readonly Role[]): Middleware {
+  return async (ctx, next) => {
+    const claims = await readToken(ctx)
+    const standing = await standingOf(knex, claims)
+    if (standing.kind === 'ended') throw new ApiError('UNAUTHENTICATED')
+    if (!allowed.includes(standing.role)) throw new ApiError('FORBIDDEN')
+    if (standing.kind === 'outdated') throw new ApiError('UNAUTHENTICATED')
+    ctx.state.claims = claims
     await next()
   }
 }
@@ -71,15 +91,6 @@ function requireSignature(secret: string): Middleware {
   return async (ctx, next) => {
     const raw = (ctx.request as { rawBody?: string }).rawBody ?? ''
     if (!isSigned(secret, raw, ctx.get(SIGNATURE_HEADER), Date.now())) throw new ApiError('INVALID_SIGNATURE')
-    await next()
-  }
-}
-
-function requireRole(knex: Knex, allowed: readonly Role[]): Middleware {
-  return async (ctx, next) => {
-    const role = await currentRole(knex, claimsOf(ctx).sub)
-    if (role === undefined) throw new ApiError('UNAUTHENTICATED')
-    if (!allowed.includes(role)) throw new ApiError('FORBIDDEN')
     await next()
   }
 }

@@ -1,21 +1,33 @@
 import { bodyParser } from '@koa/bodyparser'
-import type { Next } from 'koa'
-import type { Context } from '../context.ts'
+import type { InFlight } from '../../platform/in-flight.ts'
+import type { Context, Middleware } from '../context.ts'
 import { ApiError } from '../errors.ts'
+import { problemOf } from '../json-shape.ts'
 
 const LIMIT = '16kb'
 
 /**
- * Reads JSON bodies up to 16 KiB. A body of another type is refused instead of ignored, so that nothing is ever
- * decided on half of a request.
+ * Reads JSON bodies up to 16 KiB. A body of another type is refused instead of ignored, and so is one that names a
+ * field twice, so that nothing is ever decided on half of a request.
  */
-export function jsonBody() {
-  const parse = bodyParser({ enableTypes: ['json'], jsonLimit: LIMIT, jsonStrict: true })
-  return async (ctx: Context, next: Next): Promise<void> => {
+export function jsonBody(inFlight: InFlight): Middleware {
+  const parse = bodyParser({
+    enableTypes: ['json'],
+    parsedMethods: ['POST', 'PUT', 'PATCH', 'DELETE'],
+    jsonLimit: LIMIT,
+    jsonStrict: true,
+  })
+  return async (ctx, next) => {
     const hasBody =
       ctx.request.length !== 0 && (ctx.request.length !== undefined || ctx.get('transfer-encoding') !== '')
-    if (hasBody && !isUtf8Json(ctx)) throw new ApiError('UNSUPPORTED_MEDIA_TYPE')
-    await parse(ctx, next)
+    if (!hasBody) return next()
+    if (!isUtf8Json(ctx)) throw new ApiError('UNSUPPORTED_MEDIA_TYPE')
+    // A body that trickles in is no work in hand: slow senders shall not take the places of others.
+    await inFlight.aside(() => parse(ctx, async () => undefined))
+    const problem = problemOf((ctx.request as { rawBody?: string }).rawBody ?? '')
+    if (problem !== undefined)
+      throw new ApiError('VALIDATION_FAILED', { data: { fields: [{ field: 'body', problem }] } })
+    await next()
   }
 }
 

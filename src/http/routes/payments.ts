@@ -1,5 +1,6 @@
 import type { Knex } from 'knex'
-import type { Callback, CallbackResult } from '../../payments/callback.ts'
+import type { Settlement } from '../../pay.ts'
+import type { Callback } from '../../payments/callback.ts'
 import type { PaymentProvider } from '../../payments/provider.ts'
 import { startPayment } from '../../payments/start.ts'
 import type { paymentRoutes } from '../contract/orders.ts'
@@ -11,7 +12,7 @@ export function paymentHandlers(deps: {
   provider: PaymentProvider
   /** Whether a request may choose what the simulated provider answers. */
   outcomeByRequest: boolean
-  settlePayment: (provider: string, callback: Callback) => Promise<CallbackResult>
+  settlePayment: (provider: string, callback: Callback) => Promise<Settlement>
 }): HandlersOf<typeof paymentRoutes> {
   const { knex, provider } = deps
   return {
@@ -36,9 +37,9 @@ export function paymentHandlers(deps: {
     },
     paymentCallback: async ({ body }) => {
       const result = await deps.settlePayment(provider.name, body)
-      if (result.kind === 'unknown_payment') return refuse('NOT_FOUND')
-      if (result.kind === 'amount_differs') return refuse('PAYMENT_MISMATCH')
-      return { status: 200, data: { result: result.kind } }
+      if (result === 'unknown_payment') return refuse('NOT_FOUND')
+      if (result === 'amount_differs') return refuse('PAYMENT_MISMATCH')
+      return { status: 200, data: { result } }
     },
   }
 }

@@ -2,13 +2,17 @@ import type { Knex } from 'knex'
 import { isTaken, type BuyInput, type NotTaken, type Purchase } from '../../buy.ts'
 import { findEvent } from '../../spike-events/model.ts'
 import type { Tracker, Tracking } from '../../track.ts'
+import type { Watcher } from '../../watch.ts'
 import { POLL_AFTER_MS, type purchaseRoutes } from '../contract/purchases.ts'
 import { refuse } from '../errors.ts'
+import { EventStream } from '../event-stream.ts'
 import type { HandlersOf } from '../handler.ts'
+import { ERROR_OF_OUTCOME } from '../outcome-errors.ts'
 
 export function purchaseHandlers(deps: {
   buy: (input: BuyInput) => Promise<Purchase>
   tracker: Tracker
+  watcher: Watcher
   knex: Knex
 }): HandlersOf<typeof purchaseRoutes> {
   return {
@@ -31,7 +35,26 @@ export function purchaseHandlers(deps: {
       if (tracking === undefined) return refuse('NOT_FOUND')
       return { status: 200, data: presentTracking(params.rid, tracking) }
     },
-    streamReservation: async () => refuse('NOT_READY'),
+    streamReservation: async ({ ctx, params, claims }) => {
+      // Browsers connect again after the last event too: 204 tells them to leave it.
+      const told = ctx.get('Last-Event-ID')
+      if (told === 'ordered' || told === 'void') {
+        const tracking = await deps.tracker.find(params.rid, claims.sub)
+        if (tracking?.status === told) return { status: 204 }
+      }
+      const stream = new EventStream()
+      const watching = await deps.watcher.watch(params.rid, claims.sub, {
+        changed: (tracking) =>
+          stream.send('reservation', tracking.status, presentTracking(params.rid, tracking)),
+        beat: () => stream.comment(),
+        ended: () => stream.finish(),
+      })
+      if (watching.kind === 'not_found') return refuse('NOT_FOUND')
+      if (watching.kind === 'too_many') return refuse('RATE_LIMITED')
+      if (watching.kind === 'full') return refuse('OVERLOADED')
+      stream.once('close', watching.stop)
+      return { status: 200, content: stream, type: EventStream.TYPE, headers: EventStream.HEADERS }
+    },
   }
 }
 
@@ -56,11 +79,11 @@ function presentTracking(rid: string, tracking: Tracking) {
 async function refusalOf(purchase: NotTaken, knex: Knex, eventId: string) {
   switch (purchase.kind) {
     case 'existing':
-      return refuse('ALREADY_PURCHASED', { data: { reservation_id: purchase.rid } })
+      return refuse(ERROR_OF_OUTCOME.existing, { data: { reservation_id: purchase.rid } })
     case 'not_started':
-      return refuse('SALE_NOT_STARTED', { data: { starts_in_ms: purchase.startsInMs } })
+      return refuse(ERROR_OF_OUTCOME.not_started, { data: { starts_in_ms: purchase.startsInMs } })
     case 'quantity_limit':
-      return refuse('VALIDATION_FAILED', {
+      return refuse(ERROR_OF_OUTCOME.quantity_limit, {
         data: { fields: [{ field: 'quantity', problem: `this sale allows ${purchase.limit} a buyer` }] },
       })
     case 'not_ready': {
@@ -68,17 +91,13 @@ async function refusalOf(purchase: NotTaken, knex: Knex, eventId: string) {
       const event = await findEvent(knex, eventId)
       return event === undefined || event.status === 'draft' ? refuse('NOT_FOUND') : refuse('NOT_READY')
     }
-    case 'paused':
-      return refuse('SALE_PAUSED')
-    case 'ended':
-      return refuse('SALE_ENDED')
-    case 'lapse_limit':
-      return refuse('LAPSE_LIMIT')
-    case 'all_held':
-      return refuse('ALL_HELD')
-    case 'sold_out':
-      return refuse('SOLD_OUT')
     case 'overloaded':
       return refuse('OVERLOADED')
+    case 'paused':
+    case 'ended':
+    case 'lapse_limit':
+    case 'all_held':
+    case 'sold_out':
+      return refuse(ERROR_OF_OUTCOME[purchase.kind])
   }
 }

@@ -1,5 +1,9 @@
+import type { Metrics } from '../../platform/metrics.ts'
 import { withinTime } from '../../platform/time-limit.ts'
+import { openApiDocument } from '../contract/openapi.ts'
 import type { serviceRoutes } from '../contract/service.ts'
+import type { Context } from '../context.ts'
+import { PAGE_POLICY, readDocsFiles, staticFile, type StaticFile } from '../docs/files.ts'
 import { refuse } from '../errors.ts'
 import type { HandlersOf } from '../handler.ts'
 
@@ -13,29 +17,72 @@ export interface Readiness {
   checks: Record<string, () => Promise<unknown>>
 }
 
-export function serviceHandlers(deps: { readiness: Readiness }): HandlersOf<typeof serviceRoutes> {
+export function serviceHandlers(deps: {
+  readiness: Readiness
+  metrics: Metrics
+  isInternal: (ctx: Context) => boolean
+}): HandlersOf<typeof serviceRoutes> {
+  const { registry } = deps.metrics
+  const check = shared(() => checkAll(deps.readiness))
+  const files = kept(readDocsFiles)
+  const document = kept(() =>
+    staticFile(JSON.stringify(openApiDocument()), 'application/json; charset=utf-8'),
+  )
   return {
     healthz: async () => ({ status: 200, data: { status: 'ok' } }),
-    readyz: async () => {
-      const { ready, checks } = await check(deps.readiness)
+    readyz: async ({ ctx }) => {
+      const { ready, checks } = await check()
+      const shown = deps.isInternal(ctx) ? { checks } : {}
       return ready
-        ? { status: 200, data: { status: 'ready', checks } }
-        : { status: 503, data: { status: 'not_ready', checks } }
+        ? { status: 200, data: { status: 'ready', ...shown } }
+        : { status: 503, data: { status: 'not_ready', ...shown } }
     },
-    metrics: async () => refuse('NOT_READY'),
-    openapi: async () => refuse('NOT_READY'),
-    docs: async () => refuse('NOT_READY'),
-    docsAsset: async () => refuse('NOT_READY'),
+    metrics: async () => ({ status: 200, content: await registry.metrics(), type: registry.contentType }),
+    openapi: async ({ ctx }) => serve(ctx, document()),
+    docs: async ({ ctx }) => {
+      const page = files().get('index.html')
+      if (page === undefined) throw new Error('the page is missing')
+      return serve(ctx, page, { 'Content-Security-Policy': PAGE_POLICY })
+    },
+    docsAsset: async ({ ctx, params }) => {
+      const file = files().get(params.file)
+      return file === undefined ? refuse('NOT_FOUND') : serve(ctx, file)
+    },
   }
 }
 
-async function check(readiness: Readiness) {
-  const names = Object.keys(readiness.checks)
+type Served =
+  | { status: 304; headers: Record<string, string> }
+  | { status: 200; headers: Record<string, string>; content: string | Buffer; type: string }
+
+/** Answers 304 to those who have the file. */
+function serve(ctx: Context, file: StaticFile, more: Record<string, string> = {}): Served {
+  const headers = { ETag: file.etag, 'Cache-Control': 'no-cache', ...more }
+  const known = ctx.get('If-None-Match').split(',')
+  if (known.some((tag) => tag.trim().replace(/^W\//, '') === file.etag)) return { status: 304, headers }
+  return { status: 200, headers, content: file.content, type: file.type }
+}
+
+/** Made when it is first asked for. */
+function kept<T>(make: () => T): () => T {
+  let value: T | undefined
+  return () => (value ??= make())
+}
+
+/** Those who ask while it runs get the same result, so that asking often costs the dependencies little. */
+function shared<T>(run: () => Promise<T>): () => Promise<T> {
+  let running: Promise<T> | undefined
+  return () => (running ??= run().finally(() => (running = undefined)))
+}
+
+async function checkAll({ accepting, checks }: Readiness) {
+  const names = Object.keys(checks)
   const results = await Promise.allSettled(
-    Object.values(readiness.checks).map((check) => withinTime(check(), CHECK_WITHIN_MS)),
+    Object.values(checks).map((check) => withinTime(check(), CHECK_WITHIN_MS)),
   )
-  const checks = Object.fromEntries(
-    names.map((name, i) => [name, results[i]?.status === 'fulfilled' ? ('ok' as const) : ('down' as const)]),
-  )
-  return { ready: readiness.accepting() && results.every((r) => r.status === 'fulfilled'), checks }
+  const found = names.map((name, i) => [name, results[i]?.status === 'fulfilled' ? 'ok' : 'down'] as const)
+  return {
+    ready: accepting() && found.every(([, state]) => state === 'ok'),
+    checks: Object.fromEntries(found),
+  }
 }

@@ -21,6 +21,25 @@ export function createRedis(url: string, connectionName: string, log: Logger): R
   )
 }
 
+/**
+ * A client that only listens. Its time limit is that of subscribing; messages may be as far apart as they like.
+ * It subscribes again through `Subscriber`, because nobody hears of it when the client's own attempt fails.
+ */
+export function createSubscriberRedis(url: string, connectionName: string, log: Logger): Redis {
+  return watch(
+    new Redis(url, {
+      connectionName,
+      lazyConnect: true,
+      autoResubscribe: false,
+      maxRetriesPerRequest: 1,
+      connectTimeout: 5_000,
+      commandTimeout: 2_000,
+      keepAlive: 10_000,
+    }),
+    log,
+  )
+}
+
 /** A client for BullMQ producers: no blocking commands, a dead server is an error at once. */
 export function createQueueRedis(url: string, connectionName: string, log: Logger): Redis {
   return watch(

@@ -1,20 +1,12 @@
-import { randomBytes } from 'node:crypto'
+import { availableParallelism } from 'node:os'
 import { expect } from 'chai'
 import { after, before, describe, it } from 'mocha'
+import { inHashingTurn } from '../../../src/users/passwords.ts'
 import { createAccount } from '../../factories/accounts.ts'
 import { createClient, expectRefusal, type Client } from '../../support/http.ts'
+import { login as logIn, newEmail, openAccount, PASSWORD, type SessionData } from '../../support/sessions.ts'
 import { stateOf } from '../../support/state.ts'
 import { createWorld, type World } from '../../support/world.ts'
-
-interface Session {
-  access_token: string
-  token_type: string
-  expires_in: number
-  user: { id: string; email: string; role: string }
-}
-
-const PASSWORD = 'correct horse battery'
-const newEmail = (): string => `a-${randomBytes(6).toString('hex')}@spike.test`
 
 describe('accounts over HTTP', () => {
   let world: World
@@ -28,15 +20,14 @@ describe('accounts over HTTP', () => {
   after(() => world.close())
 
   const register = (email: unknown, password: unknown = PASSWORD, more: object = {}) =>
-    api<Session>('POST', '/auth/register', { json: { email, password, ...more } })
-  const login = (email: unknown, password: unknown = PASSWORD) =>
-    api<Session>('POST', '/auth/login', { json: { email, password } })
+    api<SessionData>('POST', '/auth/register', { json: { email, password, ...more } })
+  const login = (email: unknown, password: unknown = PASSWORD) => logIn(api, email, password)
 
   it('are made with the role user and a token that works', async () => {
     const email = newEmail()
     const reply = await register(email)
     expect(reply.status, reply.text).to.equal(201)
-    expect(reply.body.data).to.include({ token_type: 'Bearer', expires_in: 3_600 })
+    expect(reply.body.data).to.include({ token_type: 'Bearer', expires_in: 900 })
     expect(reply.body.data.user).to.include({ email, role: 'user' })
     const me = await api('GET', '/users/me', { token: reply.body.data.access_token })
     expect(me.body.data).to.deep.equal(reply.body.data.user)
@@ -64,14 +55,14 @@ describe('accounts over HTTP', () => {
     expectRefusal(await login(email, 'another password'), 401, 'INVALID_CREDENTIALS')
   })
 
-  it('come to one account when 50 registrations of one e-mail arrive at once', async () => {
+  it('come to one account when 200 registrations of one e-mail arrive at once', async () => {
     const email = newEmail()
     const variant = (i: number) =>
       email.replaceAll(/./g, (c, n: number) => ((i >> (n % 6)) & 1 ? c.toUpperCase() : c))
-    const replies = await Promise.all(Array.from({ length: 50 }, (_, i) => register(variant(i))))
+    const replies = await Promise.all(Array.from({ length: 200 }, (_, i) => register(variant(i))))
     const statuses = replies.map((reply) => `${reply.status} ${reply.body.error ?? ''}`.trim())
     expect(statuses.filter((status) => status === '201')).to.have.length(1)
-    expect(statuses.filter((status) => status === '409 EMAIL_TAKEN')).to.have.length(49)
+    expect(statuses.filter((status) => status === '409 EMAIL_TAKEN')).to.have.length(199)
     expect(await world.knex('users').where({ email }).count()).to.deep.equal([{ count: 1 }])
   })
 
@@ -89,6 +80,66 @@ describe('accounts over HTTP', () => {
     expect(shapes[1]).to.deep.equal(shapes[0])
     expect(shapes[2]).to.deep.equal(shapes[0])
     expect((await login(known.email, known.password)).status).to.equal(200)
+  })
+
+  it('are told apart by the time of an answer as little as by its text', async () => {
+    const known = await createAccount(world)
+    const timeOf = async (email: string): Promise<number> => {
+      const begin = performance.now()
+      expectRefusal(await login(email, 'a wrong password'), 401, 'INVALID_CREDENTIALS')
+      return performance.now() - begin
+    }
+    const times: { known: number[]; unknown: number[] } = { known: [], unknown: [] }
+    for (let i = 0; i < 60; i++) {
+      times.known.push(await timeOf(known.email))
+      times.unknown.push(await timeOf(newEmail()))
+    }
+    expect(Math.abs(median(times.known) - median(times.unknown)), JSON.stringify(times)).to.be.below(5)
+  })
+
+  it('compare passwords byte for byte, far behind the 72nd', async () => {
+    const pairs = [
+      [`${'p'.repeat(72)}a`, `${'p'.repeat(72)}b`],
+      [`${'密'.repeat(100)}a`, `${'密'.repeat(100)}b`],
+      ['caf\u00e9 au lait', 'cafe\u0301 au lait'],
+      ['full ｗidth', 'full width'],
+      ['zero\u200bwidth!', 'zerowidth!'],
+      ['line\nbreak is text', 'line break is text'],
+    ] as const
+    for (const [right, wrong] of pairs) {
+      const email = newEmail()
+      expect((await register(email, right)).status, right).to.equal(201)
+      expectRefusal(await login(email, wrong), 401, 'INVALID_CREDENTIALS')
+      expect((await login(email, right)).status).to.equal(200)
+    }
+  })
+
+  it('take no password that could never be set, and do not ask the database about it', async () => {
+    const { user } = await openAccount(api)
+    for (const password of [`${PASSWORD}\u0000`, '\u0000', 'p'.repeat(129), '\ud800 half a pair', ''])
+      for (const attempt of [login(user.email, password), register(newEmail(), password)])
+        expectRefusal(await attempt, 400, 'VALIDATION_FAILED')
+    expectRefusal(await login(user.email, 'p'.repeat(1_000_000)), 413, 'PAYLOAD_TOO_LARGE')
+  })
+
+  it('wait for a processor in a line that has an end', async () => {
+    const { user, access_token: token } = await openAccount(api)
+    let open = (): void => undefined
+    const gate = new Promise<void>((resolve) => (open = resolve))
+    const line = []
+    for (let i = 0; i < availableParallelism() + 256; i++) line.push(inHashingTurn(() => gate))
+    try {
+      expectRefusal(await login(user.email), 503, 'OVERLOADED')
+      expectRefusal(await register(newEmail()), 503, 'OVERLOADED')
+      const json = { current_password: PASSWORD, new_password: 'another password' }
+      const change = await api('POST', '/users/me/password', { token, json })
+      expectRefusal(change, 503, 'OVERLOADED')
+      expect(Number(change.headers.get('retry-after'))).to.be.within(1, 60)
+    } finally {
+      open()
+    }
+    for (const turn of await Promise.all(line)) expect(turn.kind).to.equal('done')
+    expect((await login(user.email)).status).to.equal(200)
   })
 
   it('check the password to the last character, and do not trim it', async () => {
@@ -179,3 +230,7 @@ describe('accounts over HTTP', () => {
     expect(hashes[0]?.password_hash).to.not.equal(hashes[1]?.password_hash)
   })
 })
+
+function median(times: number[]): number {
+  return times.toSorted((a, b) => a - b)[Math.floor(times.length / 2)] ?? Number.NaN
+}

@@ -3,10 +3,11 @@ import { expect } from 'chai'
 import { after, before, describe, it } from 'mocha'
 import { v7 as uuidv7 } from 'uuid'
 import { SIGNATURE_HEADER, signCallback } from '../../../src/payments/signature.ts'
+import type { UnitCounts } from '../../../src/reserve/scripts.ts'
 import type { LoadBuyer } from '../../../tools/lib/buyers.ts'
 import { createBuyers } from '../../factories/accounts.ts'
 import { createSale } from '../../factories/sales.ts'
-import { order, readOrder } from '../../support/buying.ts'
+import { order, pay, readOrder } from '../../support/buying.ts'
 import { createClient, expectRefusal, type Client, type Reply } from '../../support/http.ts'
 import { atRest, stateOf } from '../../support/state.ts'
 import { until } from '../../support/wait.ts'
@@ -50,6 +51,18 @@ describe("the payment provider's callback", () => {
       ...amounts,
     }
     return { eventId, orderId, callback }
+  }
+
+  const units = async (eventId: string): Promise<UnitCounts> => {
+    const counts = await world.scripts.countUnits({ eventId })
+    if (counts === 'NOT_READY') throw new Error('the event has no gate')
+    return counts
+  }
+
+  /** Waits until the order has lapsed and its unit is back. */
+  async function lapse(eventId: string, orderId: string): Promise<void> {
+    await until('the order to lapse', async () => (await readOrder(api, orderId, buyer)).status === 'closed')
+    await until('the unit to be back', async () => (await units(eventId)).released === 1)
   }
 
   const post = (raw: string, signature?: string): Promise<Reply<{ result: string }>> =>
@@ -177,22 +190,67 @@ describe("the payment provider's callback", () => {
     })
   })
 
-  it('that comes after the order has lapsed opens a refund; the order stays closed, the unit given back', async () => {
+  it('that comes after the order has lapsed buys the unit again, and PostgreSQL and Redis agree on it', async () => {
     const { eventId, orderId, callback } = await openPayment({ paymentWindowS: 1 })
-    await until('the order to lapse', async () => (await readOrder(api, orderId, buyer)).status === 'closed')
-    await until(
-      'the unit to be back',
-      async () => (await world.redis.get(`{spike:${eventId}}:stock`)) === '10',
-    )
+    await lapse(eventId, orderId)
+    const replies = await Promise.all([send(callback), send(callback)])
+    expect(replies.map((reply) => reply.body.data.result).toSorted()).to.deep.equal([
+      'paid_late',
+      'seen_before',
+    ])
+    expect(await readOrder(api, orderId, buyer)).to.include({ status: 'paid', close_reason: null })
+    await until('redis to have adopted the unit', async () => (await units(eventId)).paid === 1)
+    expect(await units(eventId)).to.include({ stock: 9, paid: 1, confirmed: 0, released: 1 })
+    expect(await world.knex('refunds').where('order_id', orderId)).to.deep.equal([])
+  })
+
+  it('that comes when the unit is sold to somebody else is refunded, and the provider gives the money back', async () => {
+    const { eventId, orderId, callback } = await openPayment({ paymentWindowS: 1, stock: 1 })
+    await lapse(eventId, orderId)
+    await world.knex('spike_events').where('id', eventId).update({ payment_window_s: 300 })
+    const [rival] = (await createBuyers(world, 1)) as [LoadBuyer]
+    const sold = await order(api, eventId, rival)
+    await pay(api, sold.orderId, rival)
     const replies = await Promise.all([send(callback), send(callback)])
     expect(replies.map((reply) => reply.body.data.result).toSorted()).to.deep.equal([
       'refund_opened',
       'seen_before',
     ])
-    expect(await readOrder(api, orderId, buyer)).to.include({ status: 'closed', close_reason: 'lapsed' })
-    expect(
-      await world.knex('refunds').where('order_id', orderId).select('amount', 'currency', 'reason', 'status'),
-    ).to.deep.equal([{ amount: 500, currency: 'CNY', reason: 'order_closed', status: 'open' }])
-    expect(await world.redis.get(`{spike:${eventId}}:stock`)).to.equal('10')
+    const closed = await until('the refund to be done', async () => {
+      const found = await readOrder(api, orderId, buyer)
+      return found.refunds[0]?.status === 'done' ? found : false
+    })
+    expect(closed).to.include({ status: 'closed', close_reason: 'lapsed' })
+    expect(closed.refunds).to.have.length(1)
+    expect(closed.refunds[0]).to.include({ amount: 500, currency: 'CNY', reason: 'order_closed' })
+    expect(closed.payments.map(({ status }) => status)).to.deep.equal(['captured'])
+    expect(await units(eventId)).to.include({ stock: 0, paid: 1 })
+  })
+
+  it('for a refund is taken once, and only when it is right', async () => {
+    const { orderId, callback } = await openPayment()
+    await send(callback)
+    const second = { ...callback, txn_id: `txn-${randomUUID()}` }
+    await send(second)
+    const refund = await until('the refund to be done', async () => {
+      const row = await world.knex('refunds').where('order_id', orderId).first('id', 'status')
+      return row?.status === 'done' ? row : false
+    })
+    const word = {
+      txn_id: `txn-${randomUUID()}`,
+      payment_id: callback.payment_id,
+      kind: 'refunded',
+      amount: 500,
+      currency: 'CNY',
+      refund_id: refund.id,
+    }
+    expect((await send(word)).body.data).to.deep.equal({ result: 'seen_before' })
+    expectRefusal(await send({ ...word, amount: 1 }), 409, 'PAYMENT_MISMATCH')
+    expectRefusal(await send({ ...word, refund_id: randomUUID() }), 404, 'NOT_FOUND')
+    expectRefusal(await send({ ...word, payment_id: randomUUID() }), 404, 'NOT_FOUND')
+    const done = await world
+      .knex('payment_events')
+      .where({ payment_id: callback.payment_id, kind: 'refunded' })
+    expect(done).to.have.length(1)
   })
 })

@@ -5,7 +5,7 @@ import { createClient, expectRefusal, type Client } from '../../support/http.ts'
 import { createWorld, type World } from '../../support/world.ts'
 
 interface Page {
-  items: { id: string; sku: string; name: string; price: number }[]
+  items: { id: string; sku: string; name: string; price: number; currency: string }[]
   page: number
   page_size: number
   total: number
@@ -52,6 +52,8 @@ describe('GET /products', () => {
       'price',
       'currency',
       'version',
+      'created_at',
+      'updated_at',
     ])
   })
 
@@ -121,5 +123,68 @@ describe('GET /products', () => {
 
   it('gives text back as it was stored', async () => {
     expect((await list()).items[0]).to.include({ description: '<b>‮𝒻𝓁𝒶𝓈𝒽​ 秒杀 🚀</b>' })
+  })
+
+  describe('with filters', () => {
+    const skus = async (query: string): Promise<string[]> =>
+      (await list(`?page_size=100&sort=created_at,asc&${query}`)).items.map((item) => item.sku)
+    const search = (text: string): Promise<string[]> => skus(`q=${encodeURIComponent(text)}`)
+
+    before(() =>
+      world.knex('products').insert(
+        [
+          { sku: 'ODD-1', name: '100% cotton_shirt', price: 1_000, currency: 'USD' },
+          { sku: 'ODD-2', name: String.raw`back\slash 'quoted" -- name`, price: 2_000, currency: 'USD' },
+          { sku: 'odd_3', name: 'Ünïcode 秒杀 手机 🚀', price: 3_000, currency: 'EUR' },
+        ].map((row) => ({ id: uuidv7(), created_at: new Date(Date.UTC(2027, 0, 1)), ...row })),
+      ),
+    )
+    after(() => world.knex('products').where('sku', 'ilike', 'odd%').delete())
+
+    it('finds part of the name or of the SKU, in any case', async () => {
+      expect(await search('COTTON')).to.deep.equal(['ODD-1'])
+      expect(await search('odd')).to.deep.equal(['ODD-1', 'ODD-2', 'odd_3'])
+      expect(await search('ünïcode 秒杀')).to.deep.equal(['odd_3'])
+      expect(await search('🚀')).to.deep.equal(['odd_3'])
+      expect(await search('sku-2')).to.deep.equal(['SKU-2', 'SKU-20', 'SKU-21', 'SKU-22', 'SKU-23', 'SKU-24'])
+      expect(await search('no such product')).to.deep.equal([])
+      expect(await search('gone'), 'deleted').to.deep.equal([])
+    })
+
+    it('takes %, _, \\ and quotes as themselves', async () => {
+      expect(await search('%')).to.deep.equal(['ODD-1'])
+      expect(await search('_')).to.deep.equal(['ODD-1', 'odd_3'])
+      expect(await search('0%')).to.deep.equal(['ODD-1'])
+      expect(await search('1%n')).to.deep.equal([])
+      expect(await search('c_tton')).to.deep.equal([])
+      expect(await search('\\')).to.deep.equal(['ODD-2'])
+      expect(await search('\'quoted" --')).to.deep.equal(['ODD-2'])
+      expect(await search("' OR 1=1 --")).to.deep.equal([])
+    })
+
+    it('keeps to a currency and to prices, both ends included', async () => {
+      expect(await skus('currency=USD')).to.deep.equal(['ODD-1', 'ODD-2'])
+      expect(await skus('currency=JPY')).to.deep.equal([])
+      expect(await skus('min_price=1000')).to.deep.equal(['ODD-1', 'ODD-2', 'odd_3'])
+      expect(await skus('min_price=1001&max_price=2000')).to.deep.equal(['ODD-2'])
+      expect(await skus('min_price=2&max_price=1')).to.deep.equal([])
+      expect(await skus('max_price=0')).to.deep.equal(['SKU-0'])
+    })
+
+    it('joins all filters, and counts what they leave', async () => {
+      const data = await list('?q=odd&currency=USD&min_price=1500&max_price=1000000000000&page_size=1')
+      expect(data).to.include({ total: 1, page: 1, page_size: 1 })
+      expect(data.items.map((item) => item.sku)).to.deep.equal(['ODD-2'])
+    })
+
+    it('refuses filters that are none', async () => {
+      const bad = ['q=', 'q=%20', 'q=%00', 'q=%0D', `q=${'x'.repeat(101)}`, 'q=a&q=b']
+      const currencies = ['currency=usd', 'currency=', 'currency=USDT', "currency=US'"]
+      const prices = ['', '-1', '1.5', '1e3', '0x1', 'NaN', '%201', '1000000000001', '99999999999999999999']
+      for (const query of [...bad, ...currencies, ...prices.map((price) => `min_price=${price}`)])
+        expectRefusal(await api('GET', `/products?${query}`), 400, 'VALIDATION_FAILED')
+      for (const price of prices)
+        expectRefusal(await api('GET', `/products?max_price=${price}`), 400, 'VALIDATION_FAILED')
+    })
   })
 })

@@ -4,6 +4,7 @@ import { after, before, describe, it } from 'mocha'
 import type { Role } from '../../../src/users/model.ts'
 import { createAccount, type Account } from '../../factories/accounts.ts'
 import { createDraft, createProduct, createSale } from '../../factories/sales.ts'
+import { draftOf } from '../../support/events.ts'
 import { createClient, expectRefusal, type Client } from '../../support/http.ts'
 import { stateOf } from '../../support/state.ts'
 import { createWorld, type World } from '../../support/world.ts'
@@ -29,27 +30,21 @@ describe('who may run a sale', () => {
   })
   after(() => world.close())
 
-  async function newDraft(): Promise<object> {
-    return {
-      product_id: await createProduct(world),
-      start_at: new Date(Date.now() - 60_000).toISOString(),
-      end_at: new Date(Date.now() + 60_000).toISOString(),
-      spike_price: 500,
-      stock: 10,
-      payment_window_s: 300,
-    }
-  }
-
   /** Tries every route of the admin, on an event where it would be possible. */
   async function refusedEverywhere(token: string | undefined, status: number, error: string): Promise<void> {
     const draft = await createDraft(world)
     const live = await createSale(world)
-    const json = await newDraft()
+    const json = draftOf(await createProduct(world))
     const before = await stateOf(world, draft, live)
     expectRefusal(await api('POST', '/spike-events', { token, json }), status, error)
-    for (const id of [draft, live, randomUUID()])
+    for (const id of [draft, live, randomUUID()]) {
       for (const action of ACTIONS)
         expectRefusal(await api('POST', `/spike-events/${id}/${action}`, { token }), status, error)
+      const patch = { token, json: { payment_window_s: 1 }, headers: { 'if-match': '*' } }
+      expectRefusal(await api('PATCH', `/spike-events/${id}`, patch), status, error)
+      const stock = { token, json: { delta: 1, reason: 'mine' } }
+      expectRefusal(await api('POST', `/spike-events/${id}/stock`, stock), status, error)
+    }
     expect(await stateOf(world, draft, live)).to.deep.equal(before)
   }
 
@@ -94,7 +89,7 @@ describe('who may run a sale', () => {
     const admin: Account = await createAccount(world, 'admin')
     const created = await api<{ id: string }>('POST', '/spike-events', {
       token: admin.token,
-      json: await newDraft(),
+      json: draftOf(await createProduct(world)),
       headers: { 'x-request-id': 'audit-test-create' },
     })
     const { id } = created.body.data

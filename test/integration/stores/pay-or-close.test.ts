@@ -1,15 +1,34 @@
 import { expect } from 'chai'
 import { after, before, describe, it } from 'mocha'
-import { closeLapsedOrders } from '../../../src/orders/close.ts'
-import { applyCallback, type Callback } from '../../../src/payments/callback.ts'
+import { cancelOrder, closeLapsedOrders } from '../../../src/orders/close.ts'
+import { decideReservations } from '../../../src/orders/decide.ts'
+import { settlePayment, type Settlement } from '../../../src/pay.ts'
+import type { PaymentCallback } from '../../../src/payments/callback.ts'
 import { startPayment } from '../../../src/payments/start.ts'
+import { endEvent, SYSTEM } from '../../../src/spike-events/transitions.ts'
 import { createSale } from '../../factories/sales.ts'
 import { randomOf } from '../../support/random.ts'
-import { expectConserved, letLapse, order, type Ordered } from '../../support/reservations.ts'
+import {
+  buyerIds,
+  expectConserved,
+  letLapse,
+  order,
+  receive,
+  tally,
+  type Ordered,
+} from '../../support/reservations.ts'
 import { createWorld, type World } from '../../support/world.ts'
 
 const PROVIDER = 'simulated'
-const PAIRS = 200
+const PAIRS = 1_000
+
+interface End {
+  status: string
+  close_reason: string | null
+  was_paid: boolean
+  captures: number
+  refunds: number
+}
 
 describe('paying against closing', () => {
   let world: World
@@ -19,23 +38,57 @@ describe('paying against closing', () => {
   after(() => world.close())
 
   /** The provider's word that the money of an order was taken. */
-  async function captureOf({ orderId, userId }: Ordered): Promise<Callback> {
+  async function captureOf({
+    orderId,
+    userId,
+  }: Pick<Ordered, 'orderId' | 'userId'>): Promise<PaymentCallback> {
     const start = await startPayment(world.knex, { orderId, userId, provider: PROVIDER })
     if (start.kind !== 'started') throw new Error(`payment not started: ${start.kind}`)
     const { paymentId, amount, currency } = start.payment
     return { txn_id: `txn-${paymentId}`, payment_id: paymentId, kind: 'captured', amount, currency }
   }
 
-  const ends = async (eventId: string) => {
+  const settle = (capture: PaymentCallback): Promise<Settlement> => settlePayment(world, PROVIDER, capture)
+
+  async function endsOf(orderIds: readonly string[]): Promise<End[]> {
     const { rows } = await world.knex.raw(
-      `SELECT o.status, o.paid_at IS NOT NULL AS was_paid, count(r.id)::int AS refunds, min(r.reason) AS reason
-         FROM orders o LEFT JOIN refunds r ON r.order_id = o.id WHERE o.event_id = ? GROUP BY o.id`,
-      [eventId],
+      `SELECT o.status, o.close_reason, o.paid_at IS NOT NULL AS was_paid,
+              (SELECT count(*) FROM payments p JOIN payment_events e ON e.payment_id = p.id
+                WHERE p.order_id = o.id AND e.kind = 'captured')::int AS captures,
+              (SELECT count(*) FROM refunds r WHERE r.order_id = o.id)::int AS refunds
+         FROM orders o WHERE o.id = ANY(?::uuid[])`,
+      [[...orderIds]],
     )
-    return rows as { status: string; was_paid: boolean; refunds: number; reason: string | null }[]
+    return rows
   }
 
-  it(`ends each of ${PAIRS} pairs as paid, or as closed with a refund, and never as both`, async () => {
+  /** Runs two things for each order, each pair in a random order and all pairs at the same time. */
+  async function runPairs(
+    count: number,
+    one: (i: number) => Promise<unknown>,
+    other: (i: number) => Promise<unknown>,
+  ) {
+    const random = randomOf(5)
+    const runs = Array.from({ length: count }, (_, i) => [
+      { at: i + random.below(8), run: () => one(i) },
+      { at: i + random.below(8), run: () => other(i) },
+    ]).flat()
+    await Promise.all(runs.sort((a, b) => a.at - b.at).map(({ run }) => run()))
+  }
+
+  /** Captured once, and either a paid order or a closed one with its refund. */
+  function expectOneEnd(ends: readonly End[], closeReason: string): { paid: number; refunded: number } {
+    for (const end of ends)
+      expect(end).to.deep.equal(
+        end.status === 'paid'
+          ? { status: 'paid', close_reason: null, was_paid: true, captures: 1, refunds: 0 }
+          : { status: 'closed', close_reason: closeReason, was_paid: false, captures: 1, refunds: 1 },
+      )
+    const paid = ends.filter(({ status }) => status === 'paid').length
+    return { paid, refunded: ends.length - paid }
+  }
+
+  it(`ends each of ${PAIRS} pairs of pay and close as paid or as refunded, while others buy what comes free`, async () => {
     const eventId = await createSale(world, { stock: PAIRS })
     const orders = await order(world, eventId, PAIRS)
     const captures = await Promise.all(orders.map(captureOf))
@@ -43,66 +96,132 @@ describe('paying against closing', () => {
       world.knex,
       orders.map(({ orderId }) => orderId),
     )
-    const random = randomOf(5)
-    const runs = orders.flatMap(({ orderId }, i) => [
-      { at: i + random.below(8), run: () => applyCallback(world.knex, PROVIDER, captures[i] as Callback) },
-      { at: i + random.below(8), run: () => closeLapsedOrders(world.knex, [orderId]) },
-    ])
-    await Promise.all(runs.sort((a, b) => a.at - b.at).map(({ run }) => run()))
-    const rows = await ends(eventId)
-    for (const { status, was_paid, refunds, reason } of rows)
-      expect({ status, was_paid, refunds, reason }).to.deep.equal(
-        status === 'paid'
-          ? { status: 'paid', was_paid: true, refunds: 0, reason: null }
-          : { status: 'closed', was_paid: false, refunds: 1, reason: 'order_closed' },
-      )
-    const paid = rows.filter(({ status }) => status === 'paid').length
+    const rivals = await receive(world, eventId, await buyerIds(world, PAIRS / 2))
+    const settled: Settlement[] = []
+    const verdicts: Awaited<ReturnType<typeof decideReservations>> = []
+    await runPairs(
+      PAIRS,
+      async (i) => settled.push(await settle(captures[i] as PaymentCallback)),
+      async (i) => {
+        await closeLapsedOrders(world.knex, [orders[i]?.orderId ?? ''])
+        if (i % 2 === 0) verdicts.push(...(await decideReservations(world.knex, [rivals[i / 2] ?? ''])))
+      },
+    )
+    const { paid, refunded } = expectOneEnd(await endsOf(orders.map(({ orderId }) => orderId)), 'lapsed')
+    const sold = tally(verdicts)['ordered'] ?? 0
+    expect(await expectConserved(world.knex, eventId)).to.equal(PAIRS - paid - sold)
+    const ways = Object.fromEntries(
+      ['paid', 'paid_late', 'refund_opened'].map((way) => [way, settled.filter((s) => s === way).length]),
+    )
+    expect(ways['refund_opened']).to.equal(refunded)
+    for (const [way, count] of Object.entries(ways)) expect(count, `${way} was reached`).to.be.at.least(1)
+  })
+
+  it(`ends each of ${PAIRS} pairs of pay and cancel as paid, or as cancelled with a refund`, async () => {
+    const eventId = await createSale(world, { stock: PAIRS })
+    const orders = await order(world, eventId, PAIRS)
+    const captures = await Promise.all(orders.map(captureOf))
+    const cancelled: string[] = []
+    await runPairs(
+      PAIRS,
+      (i) => settle(captures[i] as PaymentCallback),
+      async (i) => {
+        const { orderId = '', userId = '' } = orders[i] ?? {}
+        cancelled.push((await cancelOrder(world.knex, orderId, userId)).kind)
+      },
+    )
+    const { paid, refunded } = expectOneEnd(await endsOf(orders.map(({ orderId }) => orderId)), 'cancelled')
+    expect(cancelled.filter((kind) => kind === 'cancelled')).to.have.length(refunded)
+    expect(cancelled.filter((kind) => kind === 'not_pending')).to.have.length(paid)
     expect(paid, 'both ends were reached').to.be.within(1, PAIRS - 1)
     expect(await expectConserved(world.knex, eventId)).to.equal(PAIRS - paid)
   })
 
   it('takes a payment once, however often and in parallel the provider tells of it', async () => {
     const eventId = await createSale(world)
-    const [only] = await order(world, eventId, 1)
-    const capture = await captureOf(only as Ordered)
-    const results = await Promise.all(
-      Array.from({ length: 8 }, () => applyCallback(world.knex, PROVIDER, capture)),
-    )
-    expect(results.filter(({ kind }) => kind === 'paid')).to.have.length(1)
-    expect(results.filter(({ kind }) => kind === 'seen_before')).to.have.length(7)
-    expect(await ends(eventId)).to.deep.equal([{ status: 'paid', was_paid: true, refunds: 0, reason: null }])
+    const [only] = (await order(world, eventId, 1)) as [Ordered]
+    const capture = await captureOf(only)
+    const results = await Promise.all(Array.from({ length: 8 }, () => settle(capture)))
+    expect(results.filter((result) => result === 'paid')).to.have.length(1)
+    expect(results.filter((result) => result === 'seen_before')).to.have.length(7)
+    expectOneEnd(await endsOf([only.orderId]), '')
   })
 
-  it('opens one refund for late money, however often the provider tells of it', async () => {
+  /** An order that has lapsed, with its payment still under way. */
+  async function lapsedOrder(eventId: string): Promise<{ lapsed: Ordered; capture: PaymentCallback }> {
+    const [lapsed] = (await order(world, eventId, 1)) as [Ordered]
+    const capture = await captureOf(lapsed)
+    await letLapse(world.knex, [lapsed.orderId])
+    await closeLapsedOrders(world.knex, [lapsed.orderId])
+    return { lapsed, capture }
+  }
+
+  it('buys the unit again with late money, once, however often and in parallel the provider tells of it', async () => {
     const eventId = await createSale(world)
-    const [late] = await order(world, eventId, 1)
-    const capture = await captureOf(late as Ordered)
-    await letLapse(world.knex, [late?.orderId ?? ''])
-    await closeLapsedOrders(world.knex, [late?.orderId ?? ''])
-    expect(await applyCallback(world.knex, PROVIDER, capture)).to.deep.equal({ kind: 'refund_opened' })
-    expect(await applyCallback(world.knex, PROVIDER, capture)).to.deep.equal({ kind: 'seen_before' })
-    expect(await ends(eventId)).to.deep.equal([
-      { status: 'closed', was_paid: false, refunds: 1, reason: 'order_closed' },
-    ])
+    const { lapsed, capture } = await lapsedOrder(eventId)
+    const results = await Promise.all(Array.from({ length: 8 }, () => settle(capture)))
+    expect(results.filter((result) => result === 'paid_late')).to.have.length(1)
+    expect(results.filter((result) => result === 'seen_before')).to.have.length(7)
+    expect(expectOneEnd(await endsOf([lapsed.orderId]), '').paid).to.equal(1)
+    expect(await expectConserved(world.knex, eventId)).to.equal(9)
+    const claims = await world.knex('spike_orders').where({ order_id: lapsed.orderId }).orderBy('live')
+    expect(claims.map(({ live }) => live)).to.deep.equal([false, true])
+    const told = await world.knex('outbox').where({ key: claims[1].reservation_id }).select('topic')
+    expect(told).to.deep.equal([{ topic: 'reservation.accepted' }])
+  })
+
+  it('refunds late money when no unit is free, the buyer has bought again, or the sale has ended', async () => {
+    const soldOut = await createSale(world, { stock: 1 })
+    const first = await lapsedOrder(soldOut)
+    await order(world, soldOut, 1)
+    const again = await createSale(world)
+    const second = await lapsedOrder(again)
+    await decideReservations(world.knex, await receive(world, again, [second.lapsed.userId]))
+    const ended = await createSale(world)
+    const third = await lapsedOrder(ended)
+    await endEvent(world.knex, ended, SYSTEM)
+    for (const [eventId, { lapsed, capture }] of [
+      [soldOut, first],
+      [again, second],
+      [ended, third],
+    ] as const) {
+      expect(await settle(capture)).to.equal('refund_opened')
+      expect(await settle(capture)).to.equal('seen_before')
+      expect(expectOneEnd(await endsOf([lapsed.orderId]), 'lapsed').refunded).to.equal(1)
+      await expectConserved(world.knex, eventId)
+    }
+  })
+
+  it('gives one free unit to one of ten late payers, and the others their money back', async () => {
+    const eventId = await createSale(world, { stock: 10 })
+    const late = await order(world, eventId, 10)
+    const captures = await Promise.all(late.map(captureOf))
+    const ids = late.map(({ orderId }) => orderId)
+    await letLapse(world.knex, ids)
+    await closeLapsedOrders(world.knex, ids)
+    await order(world, eventId, 9)
+    const results = await Promise.all(captures.map(settle))
+    expect(results.filter((result) => result === 'paid_late')).to.have.length(1)
+    expect(results.filter((result) => result === 'refund_opened')).to.have.length(9)
+    expect(expectOneEnd(await endsOf(ids), 'lapsed')).to.deep.equal({ paid: 1, refunded: 9 })
+    expect(await expectConserved(world.knex, eventId)).to.equal(0)
   })
 
   it('does not take an amount that differs, and keeps the order waiting', async () => {
     const eventId = await createSale(world)
-    const [only] = await order(world, eventId, 1)
-    const capture = await captureOf(only as Ordered)
-    const wrong = { ...capture, amount: capture.amount - 1 }
-    expect(await applyCallback(world.knex, PROVIDER, wrong)).to.deep.equal({ kind: 'amount_differs' })
-    expect((await ends(eventId))[0]).to.include({ status: 'pending', refunds: 0 })
+    const [only] = (await order(world, eventId, 1)) as [Ordered]
+    const capture = await captureOf(only)
+    expect(await settle({ ...capture, amount: capture.amount - 1 })).to.equal('amount_differs')
+    expect((await endsOf([only.orderId]))[0]).to.include({ status: 'pending', refunds: 0 })
   })
 
-  it('starts no payment of an order that is overdue, although nobody has closed it yet', async () => {
+  it('starts no payment and cancels no order that is overdue, although nobody has closed it yet', async () => {
     const eventId = await createSale(world)
-    const [only] = await order(world, eventId, 1)
-    const { orderId, userId } = only as Ordered
+    const [{ orderId, userId }] = (await order(world, eventId, 1)) as [Ordered]
     await letLapse(world.knex, [orderId])
-    expect(await startPayment(world.knex, { orderId, userId, provider: PROVIDER })).to.deep.equal({
-      kind: 'not_pending',
-      status: 'closed',
-    })
+    const gone = { kind: 'not_pending', status: 'closed' }
+    expect(await startPayment(world.knex, { orderId, userId, provider: PROVIDER })).to.deep.equal(gone)
+    expect(await cancelOrder(world.knex, orderId, userId)).to.deep.equal(gone)
+    expect((await endsOf([orderId]))[0]).to.include({ status: 'pending' })
   })
 })

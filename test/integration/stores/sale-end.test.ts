@@ -6,7 +6,8 @@ import { decideReservations } from '../../../src/orders/decide.ts'
 import { spikeKeys } from '../../../src/reserve/keys.ts'
 import { newRid } from '../../../src/reserve/rid.ts'
 import { endSale, followEvent, pauseSale, resumeSale } from '../../../src/sale.ts'
-import { endEvent, publishEvent, returnUnits, SYSTEM } from '../../../src/spike-events/transitions.ts'
+import { returnUnits } from '../../../src/spike-events/ledger.ts'
+import { endEvent, publishEvent, SYSTEM } from '../../../src/spike-events/transitions.ts'
 import { createDraft, createProduct, createSale } from '../../factories/sales.ts'
 import {
   buyerIds,

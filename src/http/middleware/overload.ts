@@ -1,0 +1,21 @@
+import type { InFlight } from '../../platform/in-flight.ts'
+import type { Metrics } from '../../platform/metrics.ts'
+import { CONTRACT } from '../contract/index.ts'
+import type { RouteSpec } from '../contract/route.ts'
+import type { Middleware } from '../context.ts'
+import { ApiError } from '../errors.ts'
+
+const PROBES = new Set(
+  Object.values<RouteSpec>(CONTRACT)
+    .filter((route) => route.probe)
+    .map((route) => route.path),
+)
+
+/** Refuses at once what is one request too many, so that those in hand are answered in time. */
+export function refuseExcess(inFlight: InFlight, metrics: Metrics): Middleware {
+  return async (ctx, next) => {
+    if (!inFlight.isExcess(ctx.req) || PROBES.has(ctx.path)) return next()
+    metrics.shed.inc()
+    throw new ApiError('OVERLOADED')
+  }
+}

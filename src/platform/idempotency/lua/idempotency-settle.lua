@@ -1,0 +1,17 @@
+-- Keeps the reply of a request for its idempotency key, or sets the key free.
+-- KEYS[1] hash of the key
+-- ARGV[1] token of the request; work that was taken for dead must not touch what its successor does
+-- ARGV[2] reply; empty: the key is set free
+-- ARGV[3] milliseconds for which the reply is kept
+-- Replies:
+--   SETTLED
+--   LOST     the mark was another's, or gone
+if redis.call('HGET', KEYS[1], 'token') ~= ARGV[1] then return { 'LOST' } end
+if ARGV[2] == '' then
+  redis.call('DEL', KEYS[1])
+else
+  redis.call('HSET', KEYS[1], 'reply', ARGV[2])
+  redis.call('HDEL', KEYS[1], 'token')
+  redis.call('PEXPIRE', KEYS[1], ARGV[3])
+end
+return { 'SETTLED' }

@@ -1,0 +1,82 @@
+/** The Redis side of a rebuild: what has survived of an event's state, and the place where the new one is gathered. */
+import type { Redis } from 'ioredis'
+import { nextKeys, spikeKeys } from './keys.ts'
+import { logEntries } from './log.ts'
+import { decodeRecord, encodeRecord, type UnitRecord } from './record.ts'
+
+/** Fields written or read by one command; small enough that Redis serves others in between. */
+const CHUNK = 500
+
+/** Units that were taken and may have no verdict yet, with their record as it stands, and the log's entries by rid. */
+export interface Survivors {
+  records: Map<string, { text: string; record: UnitRecord }>
+  logIds: Map<string, string>
+}
+
+/** Reads held and queued units from the records and from the reservation log; either may have lost some. */
+export async function readSurvivors(redis: Redis, eventId: string): Promise<Survivors> {
+  const records: Survivors['records'] = new Map()
+  const logIds = new Map<string, string>()
+  for (const [rid, text] of await allRecords(redis, eventId)) {
+    const record = decodeRecord(text)
+    if (record.state === 'held' || record.state === 'queued') records.set(rid, { text, record })
+  }
+  for await (const { logId, entry } of logEntries(redis, eventId)) {
+    logIds.set(entry.rid, logId)
+    if (records.has(entry.rid)) continue
+    const { userId, quantity, reservedAtMs } = entry
+    const record: UnitRecord = {
+      state: 'held',
+      quantity,
+      userId,
+      reservedAtMs,
+      orderId: undefined,
+      expiresAtMs: undefined,
+      reason: undefined,
+    }
+    const fields = ['held', quantity, userId, reservedAtMs, logId, '', '', '']
+    records.set(entry.rid, { text: fields.join('|'), record })
+  }
+  return { records, logIds }
+}
+
+/** Every rid with its record, read in chunks. */
+export async function allRecords(redis: Redis, eventId: string): Promise<Map<string, string>> {
+  const records = new Map<string, string>()
+  for await (const flat of redis.hscanStream(spikeKeys(eventId).states, { count: CHUNK }))
+    for (let i = 0; i + 1 < (flat as string[]).length; i += 2)
+      records.set((flat as string[])[i] as string, (flat as string[])[i + 1] as string)
+  return records
+}
+
+/** The whole state of an event, but for gate, stock and log. */
+export interface NextState {
+  records: Map<string, UnitRecord | string>
+  holders: Map<string, string>
+  lapses: Map<string, number>
+  adjustmentIds: readonly string[]
+}
+
+/** Writes the new state beside the present one; `swap` puts it in place. */
+export async function stageState(redis: Redis, eventId: string, state: NextState): Promise<void> {
+  const keys = nextKeys(eventId)
+  await redis.unlink(...Object.values(keys))
+  const records = [...state.records].map(
+    ([rid, record]) => [rid, typeof record === 'string' ? record : encodeRecord(record)] as const,
+  )
+  for (const chunk of chunksOf(records)) await redis.hset(keys.states, ...chunk.flat())
+  for (const chunk of chunksOf([...state.holders])) await redis.hset(keys.holders, ...chunk.flat())
+  for (const chunk of chunksOf([...state.lapses])) await redis.hset(keys.lapses, ...chunk.flat())
+  for (const chunk of chunksOf(state.adjustmentIds)) await redis.sadd(keys.adjustments, ...chunk)
+}
+
+/** Ends the log entries of rids that have their verdict. */
+export async function endLogEntries(redis: Redis, eventId: string, logIds: readonly string[]): Promise<void> {
+  for (const chunk of chunksOf(logIds)) await redis.xdel(spikeKeys(eventId).log, ...chunk)
+}
+
+function chunksOf<T>(items: readonly T[]): T[][] {
+  const chunks: T[][] = []
+  for (let i = 0; i < items.length; i += CHUNK) chunks.push(items.slice(i, i + CHUNK))
+  return chunks
+}

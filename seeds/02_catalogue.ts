@@ -1,7 +1,7 @@
 import type { Knex } from 'knex'
+import { SYSTEM } from '../src/audit/audit.ts'
 import { loadSeedSettings } from '../src/platform/config.ts'
 import { createProduct } from '../src/products/changes.ts'
-import { SYSTEM } from '../src/spike-events/transitions.ts'
 
 const PRODUCTS = [
   { sku: 'PHONE-X', name: 'Phone X', description: '6.1 inch, 256 GB', price: 499_900, stock: 2_000 },

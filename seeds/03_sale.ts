@@ -1,6 +1,7 @@
 import type { Knex } from 'knex'
 import { loadSeedSettings } from '../src/platform/config.ts'
-import { createEvent, publishEvent, SYSTEM } from '../src/spike-events/transitions.ts'
+import { SYSTEM } from '../src/audit/audit.ts'
+import { createEvent, publishEvent } from '../src/spike-events/transitions.ts'
 
 const DAY_MS = 86_400_000
 const UNITS = 100

@@ -8,7 +8,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Redis } from 'ioredis'
 import type { Knex } from 'knex'
-import type { Actor } from './audit/audit.ts'
+import { SYSTEM, type Actor } from './audit/audit.ts'
 import { claimsOfEvent, type ReservationClaim } from './orders/claims.ts'
 import type { Logger } from './platform/logger.ts'
 import type { Scripts } from './platform/redis/define-script.ts'
@@ -24,7 +24,6 @@ import { decodeRecord, type UnitRecord } from './reserve/record.ts'
 import { spikeKeys } from './reserve/keys.ts'
 import type { GateStatus, spikeScripts } from './reserve/scripts.ts'
 import { SpikeEvent, type EventStatus } from './spike-events/model.ts'
-import { SYSTEM } from './spike-events/transitions.ts'
 import {
   adjustmentIds,
   markAdjustmentsApplied,

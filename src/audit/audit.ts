@@ -6,6 +6,9 @@ export interface Actor {
   requestId: string | undefined
 }
 
+/** The product itself. */
+export const SYSTEM: Actor = { userId: undefined, requestId: undefined }
+
 /** Adds a row to the audit log, in the transaction of the change it speaks of. */
 export async function recordAudit(
   trx: Knex.Transaction,

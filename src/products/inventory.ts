@@ -70,7 +70,7 @@ export function adjustInventory(
   actor: Actor,
 ): Promise<Adjusted> {
   return knex.transaction(async (trx): Promise<Adjusted> => {
-    const before = await inventoryOf(trx, productId)
+    const before = await inventoryOf(trx, productId).forUpdate('inventory')
     if (before === undefined) return { kind: 'not_found' }
     const stock = before.stock + delta
     if (stock < 0) return { kind: 'insufficient_stock' }

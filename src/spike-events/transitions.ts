@@ -91,8 +91,6 @@ export function endEvent(knex: Knex, id: string, actor: Actor): Promise<Transiti
   return step(knex, id, ['published', 'paused'], changes, actor, 'spike-event.end')
 }
 
-export const SYSTEM: Actor = { userId: undefined, requestId: undefined }
-
 type Changes = Partial<Pick<SpikeEvent, 'status' | 'granted' | 'available' | 'epoch' | 'ended_at'>>
 
 function step(

@@ -1,6 +1,7 @@
 import { v7 as uuidv7 } from 'uuid'
 import { publishSale } from '../../src/sale.ts'
-import { createEvent, SYSTEM, type NewEvent } from '../../src/spike-events/transitions.ts'
+import { SYSTEM } from '../../src/audit/audit.ts'
+import { createEvent, type NewEvent } from '../../src/spike-events/transitions.ts'
 import type { World } from '../support/world.ts'
 
 const HOUR_MS = 3_600_000

@@ -1,7 +1,7 @@
+import { SYSTEM } from '../../src/audit/audit.ts'
 import { expect } from 'chai'
 import { after, before, describe, it } from 'mocha'
 import { endSale } from '../../src/sale.ts'
-import { SYSTEM } from '../../src/spike-events/transitions.ts'
 import { createProduct, createSale } from '../factories/sales.ts'
 import { createStage, judgeAtRest, sendCrowd, type Stage } from '../support/stage.ts'
 import { until } from '../support/wait.ts'

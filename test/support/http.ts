@@ -71,7 +71,7 @@ export function expectRefusal(reply: Reply<unknown>, status: number, error: stri
   expect(reply.text, 'insides').to.not.match(/stack|node_modules|\.ts:|\.js:|\bat \w+.*\(|SELECT|INSERT/)
 }
 
-function readEnvelope<Data>(text: string): Envelope<Data> {
+export function readEnvelope<Data>(text: string): Envelope<Data> {
   try {
     return JSON.parse(text) as Envelope<Data>
   } catch {

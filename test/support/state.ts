@@ -4,9 +4,13 @@ import { until } from './wait.ts'
 
 const TABLES = [
   'users',
+  'refresh_tokens',
+  'user_revocations',
+  'products',
   'spike_events',
   'spike_event_adjustments',
   'inventory',
+  'inventory_movements',
   'reservations',
   'spike_orders',
   'orders',

@@ -36,10 +36,13 @@ describe('loadConfig', () => {
       amqpUrl: GOOD.AMQP_URL,
       jwtSecret: SECRET,
       paymentSecret: SECRET,
+      paymentCallbackUrl: 'http://127.0.0.1:8080/api/v1/payments/callback',
       logLevel: 'info',
       rateLimit: true,
       corsOrigins: [],
       trustProxy: false,
+      internalNetworks: ['127.0.0.0/8', '::1/128'],
+      maxInFlight: 1_000,
       namespace: 'spike',
     })
   })
@@ -92,6 +95,11 @@ describe('loadConfig', () => {
     ['LOG_LEVEL', 'loud'],
     ['APP_ENV', 'production'],
     ['RATE_LIMIT', 'false'],
+    ['PAYMENT_CALLBACK_URL', 'ftp://shop.test'],
+    ['INTERNAL_NETWORKS', '10.0.0.0'],
+    ['INTERNAL_NETWORKS', '10.0.0.0/8,anybody'],
+    ['MAX_IN_FLIGHT', '0'],
+    ['MAX_IN_FLIGHT', 'many'],
     ['NAMESPACE', 'has space'],
     ['NAMESPACE', 'a'.repeat(41)],
   ] as const)
@@ -137,6 +145,15 @@ describe('loadConfig', () => {
     expect(
       loadConfig({ ...GOOD, CORS_ORIGINS: ' https://a.test, ,https://b.test' }).corsOrigins,
     ).to.deep.equal(['https://a.test', 'https://b.test'])
+  })
+
+  it('reads a list of networks, which may be empty', () => {
+    const INTERNAL_NETWORKS = '10.0.0.0/8, fd00::/8'
+    expect(loadConfig({ ...GOOD, INTERNAL_NETWORKS }).internalNetworks).to.deep.equal([
+      '10.0.0.0/8',
+      'fd00::/8',
+    ])
+    expect(loadConfig({ ...GOOD, INTERNAL_NETWORKS: ',' }).internalNetworks).to.deep.equal([])
   })
 
   it('can’t be changed afterwards', () => {

@@ -2,6 +2,7 @@
  * The net's slow part: looks for what the queues have forgotten. Every action is idempotent by its id, so any
  * number of workers may sweep at the same time.
  */
+import { SYSTEM } from '../../src/audit/audit.ts'
 import type { Knex } from 'knex'
 import type { CreateOrderPayload } from '../../src/contracts/jobs/create-order.ts'
 import { closeLapsedOrders, overdueOrders } from '../../src/orders/close.ts'
@@ -13,7 +14,6 @@ import { rebuildIfLost, type RebuildDependencies } from '../../src/rebuild.ts'
 import { endSale, followEvent, type SaleDependencies } from '../../src/sale.ts'
 import { followedEventIds, overdueEventIds } from '../../src/spike-events/model.ts'
 import { forEachEvent } from '../for-each-event.ts'
-import { SYSTEM } from '../../src/spike-events/transitions.ts'
 
 const PAUSE_MS = 5_000
 const UNDECIDED_AFTER_S = 5

@@ -60,7 +60,9 @@ export function sortBy<const F extends string>(
 
 /** Query of a list: its page, and the filters and the sort that it takes. Anything else is refused. */
 export function listQuery<F extends z.ZodRawShape>(filters: F) {
-  return z.strictObject({ ...PAGE, ...filters })
+  const shape = { ...PAGE, ...filters }
+  const allowed = `takes ${Object.keys(shape).join(', ')} only`
+  return z.strictObject(shape, { error: ({ code }) => (code === 'unrecognized_keys' ? allowed : undefined) })
 }
 
 /** Data of a list's answer. */

@@ -25,7 +25,7 @@ export function productHandlers(deps: { knex: Knex; productCache: ProductCache }
   /** What was committed, also to readers of the cache. */
   async function committed(product: Product): Promise<ProductData> {
     const data = presentProduct(product)
-    
+    await productCache.put(product.id, data)
     return data
   }
 
@@ -90,7 +90,7 @@ export function productHandlers(deps: { knex: Knex; productCache: ProductCache }
         case 'on_sale':
           return refuse('WRONG_STATE', { data: { spike_event_id: result.eventId } })
         case 'deleted':
-          
+          await productCache.remove(params.id, result.version)
           return { status: 204 }
       }
     },

@@ -5,6 +5,7 @@ import type { serviceRoutes } from '../contract/service.ts'
 import type { Context } from '../context.ts'
 import { PAGE_POLICY, readDocsFiles, staticFile, type StaticFile } from '../docs/files.ts'
 import { refuse } from '../errors.ts'
+import { isUnchanged } from '../etag.ts'
 import type { HandlersOf } from '../handler.ts'
 
 /** A dependency that is silent counts as down. */
@@ -58,8 +59,7 @@ type Served =
 /** Answers 304 to those who have the file. */
 function serve(ctx: Context, file: StaticFile, more: Record<string, string> = {}): Served {
   const headers = { ETag: file.etag, 'Cache-Control': 'no-cache', ...more }
-  const known = ctx.get('If-None-Match').split(',')
-  if (known.some((tag) => tag.trim().replace(/^W\//, '') === file.etag)) return { status: 304, headers }
+  if (isUnchanged(ctx, file.etag)) return { status: 304, headers }
   return { status: 200, headers, content: file.content, type: file.type }
 }
 

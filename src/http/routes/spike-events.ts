@@ -124,9 +124,7 @@ export function spikeEventHandlers(deps: {
     endSpikeEvent: action(endSale),
     rebuildSpikeEvent: async ({ params: { id }, ...caller }) => {
       const result = await deps.rebuild(id, actorOf(caller))
-      if (result.kind === 'not_found') return refuse('NOT_FOUND')
-      if (result.kind === 'wrong_state') return refuse('WRONG_STATE', { data: { state: result.status } })
-      return answerWith(200, id)
+      return result.kind === 'done' ? answerWith(200, id) : refusalOfStep(result)
     },
     adjustSpikeStock: async ({ params: { id }, body, ...caller }) => {
       const result = await adjustSale(deps.sale, id, body, actorOf(caller))

@@ -1,10 +1,13 @@
 import { expect } from 'chai'
 import { after, before, beforeEach, describe, it } from 'mocha'
+import { hashPassword } from '../../../src/users/passwords.ts'
 import { issueToken, tokenKey } from '../../../src/users/tokens.ts'
 import { createAccount, type Account } from '../../factories/accounts.ts'
 import { cookieOf, logIn, sendLogin } from '../../support/dashboard.ts'
 import { createClient, type Client } from '../../support/http.ts'
-import { createWorld, type World } from '../../support/world.ts'
+import { Proxy } from '../../support/proxy.ts'
+import { until } from '../../support/wait.ts'
+import { createWorld, serverUrls, type World } from '../../support/world.ts'
 
 const HTML = { accept: 'text/html,application/xhtml+xml' }
 
@@ -104,14 +107,12 @@ describe('the way into the dashboard', () => {
 
   it('sets a cookie that scripts and other sites do not get', async () => {
     const reply = await sendLogin(dashboard, operator)
-    const [cookie = '', ...more] = reply.headers.getSetCookie()
-    expect(more).to.deep.equal([])
-    const flags = cookie
-      .split('; ')
-      .slice(1)
-      .map((flag) => flag.toLowerCase())
-    expect(flags).to.include.members(['path=/', 'httponly', 'samesite=strict'])
-    expect(flags.some((flag) => flag.startsWith('domain='))).to.equal(false)
+    const cookies = reply.headers.getSetCookie().map((cookie) => cookie.toLowerCase().split('; '))
+    expect(cookies.map(([pair]) => pair?.split('=')[0])).to.deep.equal(['spike_dashboard', 'spike_device'])
+    for (const [i, path] of ['path=/', 'path=/login'].entries()) {
+      expect(cookies[i]).to.include.members([path, 'httponly', 'samesite=strict'])
+      expect(cookies[i]?.some((flag) => flag.startsWith('domain='))).to.equal(false)
+    }
   })
 
   it('does not open to a token of the API, or to a session that was tampered with', async () => {
@@ -143,6 +144,18 @@ describe('the way into the dashboard', () => {
     await world.knex('users').where({ id: demoted.id }).update({ role: 'user' })
     await world.knex('users').where({ id: disabled.id }).update({ disabled: true })
     for (const session of sessions) await shut(session)
+  })
+
+  it('is shut behind an operator whose password has changed, at once', async () => {
+    const account = await createAccount(world, 'operator')
+    const session = await logIn(dashboard, account)
+    await opens(session)
+    await world
+      .knex('users')
+      .where({ id: account.id })
+      .update({ password_hash: await hashPassword('another password') })
+    await shut(session)
+    await opens(await logIn(dashboard, { ...account, password: 'another password' }))
   })
 
   it('takes the cookie away at logout', async () => {
@@ -195,5 +208,45 @@ describe('the way into the dashboard', () => {
     for (let i = 0; i < 19; i++)
       await sendLogin(dashboard, { email: `x${i}@x.test`, password: 'wrong' }, headers)
     expect((await sendLogin(dashboard, operator, headers)).status).to.equal(429)
+  })
+
+  it('can not be held up by others in a browser that was used before', async () => {
+    const account = await createAccount(world, 'operator')
+    const [, device = ''] = (await sendLogin(dashboard, account)).headers.getSetCookie()
+    const cookie = device.split(';')[0] ?? ''
+    for (let i = 0; i < 40; i++) await sendLogin(dashboard, { ...account, password: 'wrong' })
+    expect((await sendLogin(dashboard, account)).status).to.equal(429)
+    expect((await sendLogin(dashboard, account, { cookie })).status).to.equal(302)
+    expect((await sendLogin(dashboard, operator, { cookie })).status, 'for another account').to.equal(429)
+    for (let i = 0; i < 9; i++)
+      expect((await sendLogin(dashboard, { ...account, password: 'wrong' }, { cookie })).status).to.equal(401)
+    expect((await sendLogin(dashboard, account, { cookie })).status, 'at the end of its own').to.equal(429)
+  })
+})
+
+describe('the way into the dashboard while Redis is down', () => {
+  it('is shut to those who are outside, and open to those who are in', async () => {
+    const { REDIS_URL } = serverUrls()
+    const proxy = await Proxy.before(REDIS_URL)
+    const world = await createWorld({ REDIS_URL: proxy.urlOf(REDIS_URL) })
+    try {
+      await world.start('dashboard')
+      const dashboard = createClient(world.dashboardUrl)
+      const operator = await createAccount(world, 'operator')
+      const session = await logIn(dashboard, operator)
+      await proxy.cut()
+      const reply = await sendLogin(dashboard, operator)
+      expect(reply.status).to.equal(503)
+      expect(Number(reply.headers.get('retry-after'))).to.be.within(1, 60)
+      expect(reply.headers.getSetCookie()).to.deep.equal([])
+      expect(reply.text).to.include('role="alert"')
+      expect((await dashboard('GET', '/queues/api/queues', { headers: session })).status).to.equal(200)
+      await proxy.restore()
+      await until('logins again', async () => (await sendLogin(dashboard, operator)).status === 302)
+    } finally {
+      await proxy.restore()
+      await world.close()
+      await proxy.cut()
+    }
   })
 })

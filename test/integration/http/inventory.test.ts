@@ -160,7 +160,11 @@ describe('the inventory over HTTP', () => {
     const id = await createProduct(world, 10)
     const replies = await Promise.all(Array.from({ length: 30 }, () => adjust(id, -1)))
     expect(replies.filter((reply) => reply.status === 201)).to.have.length(10)
+    for (const reply of replies) if (reply.status !== 201) expectRefusal(reply, 409, 'INSUFFICIENT_STOCK')
     expect(await stockOf(id)).to.equal(0)
+    const audit = await world.knex('audit_log').where('target', id).orderBy('id')
+    const told = audit.map(({ before, after }) => `${before.stock} -> ${after.stock}`)
+    expect(told).to.have.members(Array.from({ length: 10 }, (_, i) => `${10 - i} -> ${9 - i}`))
   })
 
   it('refuses adjustments that are none, of products that are none', async () => {

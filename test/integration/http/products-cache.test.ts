@@ -111,6 +111,21 @@ describe('reading one product', () => {
     expect(await world.redis.exists(...ids.map(keyOf))).to.equal(0)
   })
 
+  it('is counted by how the cache answered', async () => {
+    const root = createClient(world.apiUrl)
+    const counted = async (): Promise<Record<string, number>> => {
+      const { text } = await root('GET', '/metrics')
+      const lines = text.matchAll(/^spike_cache_lookups_total\{cache="product",result="(\w+)"\} (\d+)$/gm)
+      return { hit: 0, miss: 0, ...Object.fromEntries([...lines].map(([, name, n]) => [name, Number(n)])) }
+    }
+    const { id } = await make()
+    const before = await counted()
+    for (let i = 0; i < 3; i++) await read(one, id)
+    await one('GET', `/products/${randomUUID()}`)
+    const { hit = 0, miss = 0 } = before
+    expect(await counted()).to.deep.equal({ ...before, hit: hit + 3, miss: miss + 1 })
+  })
+
   for (const [how, away] of [
     ['is gone', () => proxy.cut()],
     ['is silent', async () => proxy.fallSilent()],

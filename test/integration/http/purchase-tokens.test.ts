@@ -1,11 +1,13 @@
 import { createHmac, randomBytes, randomUUID } from 'node:crypto'
 import { expect } from 'chai'
 import { after, before, describe, it } from 'mocha'
-import { issueToken, tokenKey } from '../../../src/users/tokens.ts'
+import { issueToken, signToken, tokenKey } from '../../../src/users/tokens.ts'
 import { createAccount, type Account } from '../../factories/accounts.ts'
 import { createSale } from '../../factories/sales.ts'
 import { createClient, expectRefusal, type Client } from '../../support/http.ts'
+import { openAccount } from '../../support/sessions.ts'
 import { atRest, stateOf } from '../../support/state.ts'
+import { until } from '../../support/wait.ts'
 import { createWorld, type World } from '../../support/world.ts'
 
 type Json = Record<string, unknown>
@@ -34,9 +36,19 @@ describe('a purchase with a token that is not right', () => {
     account = await createAccount(world)
     eventId = await createSale(world)
     secret = world.config.jwtSecret
-    good = { role: 'user', sub: account.id, iss: 'flash-sale', aud: 'api', iat: now, exp: now + 3_600 }
+    good = {
+      role: 'user',
+      ver: 1,
+      sub: account.id,
+      iss: 'flash-sale',
+      aud: 'api',
+      iat: now,
+      exp: now + 3_600,
+    }
   })
   after(() => world.close())
+
+  const hasEnded = async (token: string) => (await api('GET', '/orders', { token })).status === 401
 
   /** Sees that no door opens to these credentials. */
   async function refused(headers: Record<string, string>, query = ''): Promise<void> {
@@ -89,11 +101,39 @@ describe('a purchase with a token that is not right', () => {
       await refused({ authorization: `Bearer ${forge(other, good)}` })
   })
 
+  it('is not signed with a word that can be found by trying', () => {
+    const [head, payload, signature] = account.token.split('.')
+    const signed = (key: string) => createHmac('sha256', key).update(`${head}.${payload}`).digest('base64url')
+    expect(signed(secret)).to.equal(signature)
+    const words = [
+      '',
+      'secret',
+      'password',
+      'changeme',
+      'jwt',
+      'jwt_secret',
+      'admin',
+      'test',
+      'dev',
+      'flash-sale',
+    ]
+    for (const word of words)
+      for (const key of [
+        word,
+        word.toUpperCase(),
+        `${word}123`,
+        `your-${word}`,
+        word.padEnd(32, word || '0'),
+      ])
+        expect(signed(key), key).to.not.equal(signature)
+  })
+
   it('is refused when the payload was edited and the signature kept', async () => {
     const [head, , signature] = forge(secret, good).split('.')
     for (const change of [{ role: 'admin' }, { sub: randomUUID() }, { exp: now + 10 * 365 * 86_400 }])
       await refused({ authorization: `Bearer ${head}.${encode({ ...good, ...change })}.${signature}` })
-    await refused({ authorization: `Bearer ${head}.${encode(good)}.` })
+    for (const other of ['', '=', 'AA', 'none', 'A'.repeat(43), signature?.slice(0, -2)])
+      await refused({ authorization: `Bearer ${head}.${encode(good)}.${other}` })
   })
 
   it('is refused when the token is over, not yet valid, or for ever', async () => {
@@ -101,7 +141,11 @@ describe('a purchase with a token that is not right', () => {
     const times: Json[] = [
       { ...good, exp: now - 1 },
       { ...good, nbf: now + 3_600 },
+      { ...good, nbf: String(now) },
       { ...good, exp: String(now + 3_600) },
+      { ...good, exp: 1e99 },
+      { ...good, exp: now + 3_600.5 },
+      { ...good, exp: [now + 3_600] },
       { ...good, exp: null },
       forever,
     ]
@@ -109,8 +153,15 @@ describe('a purchase with a token that is not right', () => {
   })
 
   it('is refused when the token was issued for something else or by somebody else', async () => {
-    const dashboard = issueToken(tokenKey(secret), { id: account.id, role: 'user', token_version: 1 }, 'dashboard')
-    await refused({ authorization: `Bearer ${dashboard}` })
+    const session = await openAccount(api)
+    const user = { id: account.id, role: 'user', token_version: 1 } as const
+    for (const token of [
+      issueToken(tokenKey(secret), user, 'dashboard'),
+      session.refresh_token,
+      session.device_token,
+      signToken(tokenKey(secret), { role: 'user', ver: 1 }, 'device', account.id, 3_600),
+    ])
+      await refused({ authorization: `Bearer ${token}` })
     const { aud: _, ...anybody } = good
     for (const payload of [anybody, { ...good, iss: 'somebody' }, { ...good, aud: ['web'] }])
       await refused({ authorization: `Bearer ${forge(secret, payload)}` })
@@ -124,8 +175,31 @@ describe('a purchase with a token that is not right', () => {
       { sub: [account.id] },
       { role: 'root' },
       { role: ['admin'] },
+      { ver: undefined },
+      { ver: '1' },
+      { ver: 1.5 },
+      { ver: null },
     ]
     for (const change of odd)
       await refused({ authorization: `Bearer ${forge(secret, { ...good, ...change })}` })
+  })
+  it('is refused when the token is older than the last change of the account', async () => {
+    const demoted = await createAccount(world, 'operator')
+    const fresh = { ...good, sub: demoted.id, role: 'operator', ver: 2 }
+    expect((await api('GET', '/users/me', { token: forge(secret, fresh) })).status).to.equal(200)
+    const old = forge(secret, { ...fresh, ver: 1 })
+    await until('the token to end', () => hasEnded(old))
+    expectRefusal(await api('GET', '/users/me', { token: old }), 401, 'UNAUTHENTICATED')
+    const buy = await api('POST', `/spike-events/${eventId}/orders`, { token: old, json: {} })
+    expectRefusal(buy, 401, 'UNAUTHENTICATED')
+    const report = await api('GET', `/spike-events/${eventId}/conservation`, { token: old })
+    expectRefusal(report, 401, 'UNAUTHENTICATED')
+  })
+
+  it('is refused when the account is gone', async () => {
+    const gone = await createAccount(world)
+    await world.knex('users').where({ id: gone.id }).delete()
+    await until('the token to end', () => hasEnded(gone.token))
+    await refused({ authorization: `Bearer ${gone.token}` })
   })
 })

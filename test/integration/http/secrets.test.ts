@@ -8,6 +8,7 @@ import type { Running } from '../../../src/platform/lifecycle.ts'
 import { createAccount, type Account } from '../../factories/accounts.ts'
 import { createSale } from '../../factories/sales.ts'
 import { createClient, type Client } from '../../support/http.ts'
+import type { SessionData } from '../../support/sessions.ts'
 import { createWorld, type World } from '../../support/world.ts'
 
 // The processes get a logger without the redaction of the product's own: what they hand to the logger is judged.
@@ -50,16 +51,22 @@ describe('the log, with everything written and nothing blacked out', () => {
 
   it('has no password and no token of those who register and log in, rightly or wrongly', async () => {
     const json = { email: 'loud@spike.test', password: 'sesame-open-4711' }
-    const made = await api<{ access_token: string }>('POST', '/auth/register', { json })
+    const made = await api<SessionData>('POST', '/auth/register', { json })
     expect(made.status).to.equal(201)
     await api('POST', '/auth/register', { json })
     await api('POST', '/auth/login', { json: { ...json, password: 'sesame-wrong-4711' } })
     await api('POST', '/auth/login', { json: { ...json, extra: 1 } })
     await api('POST', '/auth/login', { raw: JSON.stringify(json).slice(0, -1) })
-    const token = made.body.data.access_token
+    const { access_token: token, refresh_token, device_token } = made.body.data
+    await api('POST', '/auth/login', { json: { ...json, device_token } })
+    const refreshed = await api<SessionData>('POST', '/auth/refresh', { json: { refresh_token } })
+    await api('POST', '/auth/refresh', { json: { refresh_token } })
+    await api('POST', '/auth/logout', { json: { refresh_token } })
     await api('GET', '/users/me', { token })
     await api('GET', '/users/me', { token: `${token}x` })
     await api('POST', `/spike-events/${await createSale(world)}/orders`, { token, json: {} })
+    const change = { current_password: json.password, new_password: 'sesame-new-4711' }
+    await api('POST', '/users/me/password', { token, json: change })
     const form = new URLSearchParams({ email: account.email, password: account.password }).toString()
     const login = await createClient(world.dashboardUrl)('POST', '/login', {
       raw: form,
@@ -67,7 +74,8 @@ describe('the log, with everything written and nothing blacked out', () => {
     })
     const cookie = /spike_dashboard=([^;]+)/.exec(login.headers.get('set-cookie') ?? '')?.[1]
     expect(cookie).to.be.a('string')
-    expectClean(json.password, 'sesame-wrong-4711', token, account.password, cookie)
+    expectClean(json.password, 'sesame-wrong-4711', change.new_password, account.password)
+    expectClean(token, refresh_token, refreshed.body.data.refresh_token, device_token, cookie)
   })
 
   it('tells of a failure inside, with its request id, and still has no secret', async () => {

@@ -7,7 +7,8 @@ import { spikeKeys } from '../../../src/reserve/keys.ts'
 import { newRid } from '../../../src/reserve/rid.ts'
 import { endSale, followEvent, pauseSale, resumeSale } from '../../../src/sale.ts'
 import { returnUnits } from '../../../src/spike-events/ledger.ts'
-import { endEvent, publishEvent, SYSTEM } from '../../../src/spike-events/transitions.ts'
+import { SYSTEM } from '../../../src/audit/audit.ts'
+import { endEvent, publishEvent } from '../../../src/spike-events/transitions.ts'
 import { createDraft, createProduct, createSale } from '../../factories/sales.ts'
 import {
   buyerIds,

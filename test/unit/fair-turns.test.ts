@@ -1,0 +1,73 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { setImmediate as turn } from 'node:timers/promises'
+import { expect } from 'chai'
+import { describe, it } from 'mocha'
+import { fairTurns } from '../../src/platform/fair-turns.ts'
+import { InFlight } from '../../src/platform/in-flight.ts'
+import { until } from '../support/wait.ts'
+
+const response = {} as ServerResponse
+const requests = (count: number) =>
+  Array.from({ length: count }, (_, id) => ({ id }) as unknown as IncomingMessage)
+
+describe('turns of requests', () => {
+  it('are taken in order, a few in each turn of the event loop', async () => {
+    const begun: IncomingMessage[] = []
+    const listener = fairTurns(async (request) => void begun.push(request), new InFlight(100))
+    const all = requests(20)
+    for (const request of all) listener(request, response)
+    expect(begun).to.deep.equal([])
+    const seen = []
+    while (begun.length < all.length) {
+      await turn()
+      seen.push(begun.length)
+    }
+    expect(begun).to.deep.equal(all)
+    expect(seen).to.deep.equal([8, 16, 20])
+  })
+
+  it('are counted while they wait and while they are worked on, and those above the limit begin at once', async () => {
+    const inFlight = new InFlight(3)
+    const open: (() => void)[] = []
+    const begun: IncomingMessage[] = []
+    const listener = fairTurns((request) => {
+      begun.push(request)
+      return new Promise((resolve) => void open.push(resolve))
+    }, inFlight)
+    const [a, b, c, d, e] = requests(5) as [
+      IncomingMessage,
+      IncomingMessage,
+      IncomingMessage,
+      IncomingMessage,
+      IncomingMessage,
+    ]
+    for (const request of [a, b, c, d]) listener(request, response)
+    expect(begun).to.deep.equal([d])
+    expect([a, b, c, d].map((request) => inFlight.isExcess(request))).to.deep.equal([
+      false,
+      false,
+      false,
+      true,
+    ])
+    expect(inFlight.count).to.equal(3)
+    await until('the others to begin', () => begun.length === 4)
+    expect(inFlight.count).to.equal(3)
+    open[1]?.()
+    await until('one to leave', () => inFlight.count === 2)
+    listener(e, response)
+    expect(inFlight.isExcess(e)).to.equal(false)
+  })
+
+  it('are not counted while they wait for their clients', async () => {
+    const inFlight = new InFlight(1)
+    inFlight.enter({})
+    await inFlight.aside(async () => {
+      expect(inFlight.count).to.equal(0)
+      expect(inFlight.enter({})).to.equal('counted')
+    })
+    expect(inFlight.count).to.equal(2)
+    await inFlight.aside(() => Promise.reject(new Error('gone'))).catch(() => undefined)
+    expect(inFlight.count).to.equal(2)
+    expect(inFlight.enter({})).to.equal('excess')
+  })
+})

@@ -33,6 +33,7 @@ import { refuseExcess } from './middleware/overload.ts'
 import { requestId } from './middleware/request-id.ts'
 import { mountContract } from './mount.ts'
 import { accountHandlers } from './routes/accounts.ts'
+import { figureHandlers } from './routes/figures.ts'
 import { orderHandlers } from './routes/orders.ts'
 import { paymentHandlers } from './routes/payments.ts'
 import { productHandlers } from './routes/products.ts'
@@ -94,6 +95,7 @@ export function createApp(deps: AppDependencies): Koa {
     ...accountHandlers({ ...deps, loginLimit: createLoginLimit({ ...limits, log: deps.log }) }),
     ...productHandlers(deps),
     ...spikeEventHandlers(deps),
+    ...figureHandlers(deps.sale),
     ...purchaseHandlers(deps),
     ...orderHandlers({ knex }),
     ...paymentHandlers({ ...deps, outcomeByRequest: config.env !== 'prod' }),

@@ -5,7 +5,7 @@ import type { Peak } from '../figures/course.ts'
 import type { SaleReport } from '../report.ts'
 import type { Outcome } from '../reserve/outcome-counts.ts'
 import { presentEvent } from '../spike-events/model.ts'
-import type { conservationData, reportData } from './contract/spike-events.ts'
+import type { conservationData, reportData } from './contract/figures.ts'
 import { ERROR_OF_OUTCOME } from './outcome-errors.ts'
 
 export function presentConservation(eventId: string, facts: Facts): z.input<typeof conservationData> {

@@ -74,7 +74,7 @@ function fieldOf(line: string): [string, string] {
 /** Subscribers of the event's channel, over all processes. */
 export async function subscribers(world: World, eventId: string): Promise<number> {
   const [, count] = (await world.redis.pubsub('NUMSUB', `{spike:${eventId}}:notices`)) as [string, number]
-  return Number(count)
+  return count
 }
 
 export async function expectNoSubscriber(world: World, eventId: string): Promise<void> {

@@ -1,5 +1,6 @@
 /** The whole contract: every route of the API by its name, which is its `operationId` and the name of its handler. */
 import { accountRoutes } from './accounts.ts'
+import { figureRoutes } from './figures.ts'
 import { orderRoutes, paymentRoutes } from './orders.ts'
 import { productRoutes } from './products.ts'
 import { purchaseRoutes } from './purchases.ts'
@@ -10,6 +11,7 @@ export const CONTRACT = {
   ...accountRoutes,
   ...productRoutes,
   ...spikeEventRoutes,
+  ...figureRoutes,
   ...purchaseRoutes,
   ...orderRoutes,
   ...paymentRoutes,

@@ -1,9 +1,7 @@
 import type { Redis } from 'ioredis'
 import type { Actor } from '../../audit/audit.ts'
-import { readConservation } from '../../conservation.ts'
 import { Remaining } from '../../reserve/remaining.ts'
 import type { Rebuilt } from '../../rebuild.ts'
-import { readReport } from '../../report.ts'
 import { adjustSale, endSale, pauseSale, publishSale, resumeSale, type SaleDependencies } from '../../sale.ts'
 import type { StockChange } from '../../spike-events/ledger.ts'
 import { findEvent, listEvents, presentEvent } from '../../spike-events/model.ts'
@@ -16,7 +14,6 @@ import { refuse } from '../errors.ts'
 import { isUnchanged } from '../etag.ts'
 import type { HandlersOf } from '../handler.ts'
 import { API_PREFIX } from '../mount.ts'
-import { presentConservation, presentReport } from '../present-sale.ts'
 
 type Caller = { claims: { sub: string }; requestId: string }
 type Action = { params: { id: string } } & Caller
@@ -134,14 +131,6 @@ export function spikeEventHandlers(deps: {
         status: 201,
         data: { adjustment_id: adjustment.id, event_id: id, delta: adjustment.delta, granted, available },
       }
-    },
-    readConservation: async ({ params: { id } }) => {
-      const facts = await readConservation(deps.sale, id)
-      return facts === undefined ? refuse('NOT_FOUND') : { status: 200, data: presentConservation(id, facts) }
-    },
-    readReport: async ({ params: { id } }) => {
-      const report = await readReport(deps.sale, id)
-      return report === undefined ? refuse('NOT_FOUND') : { status: 200, data: presentReport(report) }
     },
   }
 }

@@ -13,11 +13,7 @@ export type Begun =
   | { kind: 'under_way' }
   | { kind: 'done'; reply: string }
 
-const KIND_OF: Readonly<Record<string, 'begun' | 'differs' | 'under_way'>> = {
-  BEGUN: 'begun',
-  DIFFERS: 'differs',
-  UNDER_WAY: 'under_way',
-}
+const KIND_OF = { BEGUN: 'begun', DIFFERS: 'differs', UNDER_WAY: 'under_way' } as const
 
 export const idempotencyScripts = {
   begin: defineScript({
@@ -30,7 +26,7 @@ export const idempotencyScripts = {
     file: new URL('lua/idempotency-settle.lua', import.meta.url),
     keys: (input: { key: string; token: string; reply: string }) => [input.key],
     args: ({ token, reply }) => [token, reply, KEPT_MS],
-    decode: (reply) => words(reply)[0] === 'SETTLED',
+    decode: decodeSettle,
   }),
 }
 
@@ -62,13 +58,19 @@ export class IdempotencyStore {
 }
 
 function decodeBegin(reply: unknown): { kind: 'begun' } | Exclude<Begun, { token: string }> {
-  const [word = '', kept = ''] = words(reply)
+  const [word = '', kept = ''] = reply as string[]
   if (word === 'DONE') return { kind: 'done', reply: kept }
-  const kind = KIND_OF[word]
-  if (kind === undefined) throw new Error(`unknown reply ${word}`)
-  return { kind }
+  return { kind: known(KIND_OF, word) }
 }
 
-function words(reply: unknown): string[] {
-  return reply as string[]
+/** @returns false when the mark was another's, or gone */
+function decodeSettle(reply: unknown): boolean {
+  const [word = ''] = reply as string[]
+  return known({ SETTLED: true, LOST: false }, word)
+}
+
+function known<T>(words: Readonly<Record<string, T>>, word: string): T {
+  const meaning = words[word]
+  if (meaning === undefined) throw new Error(`unknown reply ${word}`)
+  return meaning
 }

@@ -222,13 +222,16 @@ describe('a session', () => {
     const trx = await world.knex.transaction()
     await trx('users').where({ id: user.id }).update({ password_hash: 'changed' })
     const late = login(api, user.email)
-    await until('the login to wait for the change', async () => {
-      const { rows } = await world.knex.raw(
-        `SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`,
-      )
-      return rows.length > 0
-    })
-    await trx.commit()
+    try {
+      await until('the login to wait for the change', async () => {
+        const { rows } = await world.knex.raw(
+          `SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`,
+        )
+        return rows.length > 0
+      })
+    } finally {
+      await trx.commit()
+    }
     expectRefusal(await late, 401, 'INVALID_CREDENTIALS')
     expect(await tokensOf(user.id)).to.have.length(1)
   })

@@ -33,8 +33,8 @@ class Refused extends Error {
  * Writes an order and takes its units out of the inventory, in one transaction; a key that the buyer has used in the
  * last 24 hours finds the order that it made.
  *
- * Lock order: buyer and products (shared), the order, inventory rows by product id, last, because other orders of
- * the same products wait for them.
+ * Lock order: buyer and products (key share, so that changes of a product need not wait), the order, inventory rows
+ * by product id, last, because other orders of the same products wait for them.
  */
 export async function placeOrder(knex: Knex, input: NewOrder): Promise<Placement> {
   try {
@@ -46,7 +46,7 @@ export async function placeOrder(knex: Knex, input: NewOrder): Promise<Placement
 }
 
 async function place(trx: Knex.Transaction, { userId, items, idempotencyKey }: NewOrder): Promise<Placement> {
-  const buyer = await trx('users').where({ id: userId, disabled: false }).forShare().first('id')
+  const buyer = await trx('users').where({ id: userId, disabled: false }).forKeyShare().first('id')
   if (buyer === undefined) return { kind: 'unknown_buyer' }
   const { lines, amount, currency } = await priceItems(trx, items)
   const orderId = uuidv7()
@@ -96,7 +96,7 @@ async function priceItems(
     )
     .whereNull('deleted_at')
     .orderBy('id')
-    .forShare()
+    .forKeyShare()
     .select('id', 'price', 'currency')
   const known = new Map(products.map((product) => [product.id, product]))
   const lines = items

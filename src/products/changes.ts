@@ -54,7 +54,7 @@ export function patchProduct(
 ): Promise<{ kind: 'patched'; product: Product } | Unchanged | SkuTaken> {
   return unlessSkuTaken(() =>
     knex.transaction(async (trx) => {
-      const before = await lockVersion(trx, id, version, 'forNoKeyUpdate')
+      const before = await lockVersion(trx, id, version)
       if ('kind' in before) return before
       const product = await change(trx, id, fields)
       await recordAudit(trx, actor, 'product.patch', id, pick(before, fields), fields)
@@ -64,7 +64,7 @@ export function patchProduct(
 }
 
 /**
- * Takes a product out of the shop; orders keep it. Whoever starts to sell a product locks its row FOR KEY SHARE
+ * Takes a product out of the shop; orders keep it. Whoever starts to sell a product locks its row FOR SHARE
  * first, which waits for this, or makes this wait and see the new sale.
  * @param version that the caller has seen; undefined deletes whatever is there
  */
@@ -75,7 +75,7 @@ export function deleteProduct(
   actor: Actor,
 ): Promise<{ kind: 'deleted'; version: number } | { kind: 'on_sale'; eventId: string } | Unchanged> {
   return knex.transaction(async (trx) => {
-    const before = await lockVersion(trx, id, version, 'forUpdate')
+    const before = await lockVersion(trx, id, version)
     if ('kind' in before) return before
     const sale = await trx('spike_events').where('product_id', id).whereNot('status', 'ended').first('id')
     if (sale !== undefined) return { kind: 'on_sale', eventId: sale.id }
@@ -93,9 +93,8 @@ async function lockVersion(
   trx: Knex.Transaction,
   id: string,
   version: number | undefined,
-  mode: 'forUpdate' | 'forNoKeyUpdate',
 ): Promise<Product | Unchanged> {
-  const product = await Product.query(trx).findById(id).whereNull('deleted_at')[mode]()
+  const product = await Product.query(trx).findById(id).whereNull('deleted_at').forNoKeyUpdate()
   if (product === undefined) return { kind: 'not_found' }
   if (version !== undefined && version !== product.version) return { kind: 'other_version' }
   return product

@@ -128,5 +128,5 @@ async function change(
 
 /** Holds a product against deletion until the end of the transaction; undefined when it is gone. */
 async function lockProduct(trx: Knex.Transaction, id: string): Promise<{ currency: string } | undefined> {
-  return trx('products').where({ id, deleted_at: null }).forKeyShare().first('currency')
+  return trx('products').where({ id, deleted_at: null }).forShare().first('currency')
 }

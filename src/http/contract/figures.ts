@@ -101,10 +101,10 @@ export const figureRoutes = {
     tag: 'spike events',
     summary: 'Is every unit accounted for?',
     description:
-      'Reads PostgreSQL in one snapshot, then Redis. The invariants are those that the stores alone can show. All ' +
-      'but 3 and 7 hold at any moment; 3 (drift) is judged over both stores and exact only while nothing is in ' +
-      'flight: during a sale it may fail for a moment. 7 takes the sweep, which runs every 5 s. Walks over every ' +
-      'reservation of the event: not for polling by many.',
+      'Reads PostgreSQL in one snapshot, then Redis. The invariants are those that the stores alone can show: 1, 2, 4 ' +
+      'and 6 hold at any moment; 3 (drift) compares both stores and is exact only while nothing is in flight, so it ' +
+      'may fail for a moment during a sale; 7 needs running workers. Walks over every reservation of the event, so ' +
+      'it may take seconds for a big one.',
     access: 'operator',
     limit: 'read',
     params: idParams,

@@ -34,7 +34,7 @@ describe('every answer of the API', () => {
       ['PUT', '/products/1', ['GET', 'HEAD', 'PATCH', 'DELETE']],
       ['PUT', '/spike-events', ['GET', 'HEAD', 'POST']],
       ['GET', '/auth/login', ['POST']],
-      ['PATCH', '/users/me', ['GET', 'HEAD']],
+      ['DELETE', '/users/me', ['GET', 'HEAD', 'PATCH']], // PATCH is that of /users/:id
       ['GET', '/payments/callback', ['POST']],
     ]
     for (const [method, path, allowed] of wrong) {

@@ -98,7 +98,7 @@ describe('DELETE /products/:id', () => {
   it('waits for a spike event that is being made of it', async () => {
     const { id } = await shop.make()
     const draft = await shop.world.knex.transaction(async (trx) => {
-      await trx('products').where({ id, deleted_at: null }).forKeyShare().first('id')
+      await trx('products').where({ id, deleted_at: null }).forShare().first('id')
       const deletion = shop.remove(id, 1)
       await until('the deletion to wait for the product', async () => {
         const { rows } = await shop.world.knex.raw(

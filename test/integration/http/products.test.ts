@@ -112,11 +112,12 @@ describe('GET /products', () => {
       expectRefusal(await api('GET', `/products?${query}`), 400, 'VALIDATION_FAILED')
   })
 
-  it('refuses query fields that it does not know, and names them', async () => {
+  it('names the query fields that it takes when it is given another one', async () => {
     for (const field of ['name', 'deleted_at', 'include', 'user_id', 'pagesize', 'page[]', 'constructor']) {
       const reply = await api('GET', `/products?${encodeURIComponent(field)}=1`)
       expectRefusal(reply, 400, 'VALIDATION_FAILED')
-      expect(reply.text).to.include(field)
+      for (const name of ['page', 'page_size', 'sort', 'q', 'currency', 'min_price', 'max_price'])
+        expect(reply.text).to.match(new RegExp(`\\b${name}\\b`))
     }
     expectRefusal(await api('GET', '/products?__proto__=1'), 400, 'VALIDATION_FAILED')
   })

@@ -3,18 +3,21 @@ import { after, before, describe, it } from 'mocha'
 import { SYSTEM } from '../../../src/audit/audit.ts'
 import { readConservation } from '../../../src/conservation.ts'
 import { judgeStores, type Facts } from '../../../src/figures/invariants.ts'
-import { closeLapsedOrders } from '../../../src/orders/close.ts'
-import { decideReservations, type Verdict } from '../../../src/orders/decide.ts'
-import { receiveReservations } from '../../../src/orders/inbox.ts'
-import { settlePayment } from '../../../src/pay.ts'
-import { startPayment } from '../../../src/payments/start.ts'
 import { newRid } from '../../../src/reserve/rid.ts'
 import { adjustSale } from '../../../src/sale.ts'
 import { createDraft, createSale } from '../../factories/sales.ts'
-import { accepted, buyerIds, letLapse, type Ordered } from '../../support/reservations.ts'
+import {
+  captureOf,
+  decideClaims,
+  lapse,
+  orderUnits,
+  receiveClaims,
+  reserveUnits,
+  settle,
+  type Claim,
+} from '../../support/claims.ts'
+import type { Ordered } from '../../support/reservations.ts'
 import { createWorld, type World } from '../../support/world.ts'
-
-type Claim = { eventId: string; rid: string; userId: string; quantity: number }
 
 describe('the conservation of a sale', () => {
   let world: World
@@ -22,56 +25,6 @@ describe('the conservation of a sale', () => {
     world = await createWorld()
   })
   after(() => world.close())
-
-  /** Units that Redis has taken, one for each new buyer. */
-  async function reserve(eventId: string, count: number): Promise<Claim[]> {
-    const userIds = await buyerIds(world, count)
-    const claims = userIds.map((userId) => ({ eventId, rid: newRid(eventId), userId, quantity: 1 }))
-    for (const claim of claims) {
-      const { kind } = await world.scripts.reserve({ ...claim, requestId: 'test' })
-      expect(kind).to.equal('accepted')
-    }
-    return claims
-  }
-
-  /** Verdicts of PostgreSQL on claims, of which Redis is not told. */
-  async function decide(claims: readonly Claim[]): Promise<Verdict[]> {
-    await receiveReservations(
-      world.knex,
-      claims.map(({ eventId, rid, userId, quantity }) => accepted(eventId, userId, { rid, quantity })),
-    )
-    return decideReservations(
-      world.knex,
-      claims.map(({ rid }) => rid),
-    )
-  }
-
-  /** Orders, in PostgreSQL and in Redis. */
-  async function order(eventId: string, count: number): Promise<Ordered[]> {
-    const orders = (await decide(await reserve(eventId, count))).filter(({ kind }) => kind === 'ordered')
-    expect(orders).to.have.length(count)
-    for (const ordered of orders as Ordered[]) await world.scripts.confirm(ordered)
-    return orders as Ordered[]
-  }
-
-  async function capture({ orderId, userId }: Ordered, txnId = `txn-${orderId}`) {
-    const start = await startPayment(world.knex, { orderId, userId, provider: 'simulated' })
-    if (start.kind !== 'started') throw new Error(`payment not started: ${start.kind}`)
-    const { paymentId, amount, currency } = start.payment
-    return { txn_id: txnId, payment_id: paymentId, kind: 'captured' as const, amount, currency }
-  }
-
-  async function pay(ordered: Ordered): Promise<void> {
-    expect(await settlePayment(world, 'simulated', await capture(ordered))).to.equal('paid')
-  }
-
-  async function lapse(...orders: Ordered[]): Promise<void> {
-    const ids = orders.map(({ orderId }) => orderId)
-    await letLapse(world.knex, ids)
-    expect(new Set((await closeLapsedOrders(world.knex, ids)).map(({ kind }) => kind))).to.deep.equal(
-      new Set(['closed']),
-    )
-  }
 
   async function factsOf(eventId: string): Promise<Facts> {
     const facts = await readConservation(world, eventId)
@@ -104,15 +57,12 @@ describe('the conservation of a sale', () => {
 
   it('counts units wherever they are on their way, and holds at each step', async () => {
     const eventId = await createSale(world, { stock: 20 })
-    await reserve(eventId, 1) // in the broker
-    await receiveReservations(
-      world.knex,
-      (await reserve(eventId, 2)).map(({ rid, userId }) => accepted(eventId, userId, { rid })),
-    ) // in the inbox
-    await order(eventId, 3)
-    const [paid, lapsed, released] = (await order(eventId, 3)) as [Ordered, Ordered, Ordered]
-    await pay(paid)
-    await lapse(lapsed, released)
+    await reserveUnits(world, eventId, 1) // in the broker
+    await receiveClaims(world, await reserveUnits(world, eventId, 2)) // in the inbox
+    await orderUnits(world, eventId, 3)
+    const [paid, lapsed, released] = (await orderUnits(world, eventId, 3)) as [Ordered, Ordered, Ordered]
+    await settle(world, await captureOf(world, paid))
+    await lapse(world, lapsed, released)
     await world.scripts.release({ ...released, reason: 'lapsed' })
     const facts = await expectSound(eventId)
     expect(facts.ledger).to.deep.include({
@@ -139,9 +89,11 @@ describe('the conservation of a sale', () => {
 
   it('counts a void unit as on its way back until Redis has it', async () => {
     const eventId = await createSale(world, { stock: 5 })
-    const [claim] = (await reserve(eventId, 1)) as [Claim]
+    const [claim] = (await reserveUnits(world, eventId, 1)) as [Claim]
     await world.knex('users').where({ id: claim.userId }).update({ disabled: true })
-    expect(await decide([claim])).to.deep.equal([{ kind: 'void', rid: claim.rid, reason: 'unknown_buyer' }])
+    expect(await decideClaims(world, [claim])).to.deep.equal([
+      { kind: 'void', rid: claim.rid, reason: 'unknown_buyer' },
+    ])
     expect(await expectSound(eventId)).to.deep.include({ inFlight: 0, pendingReleases: 1, drift: 0 })
     await world.scripts.release({ ...claim, reason: 'unknown_buyer' })
     expect(await expectSound(eventId)).to.deep.include({ inFlight: 0, pendingReleases: 0, drift: 0 })
@@ -149,10 +101,10 @@ describe('the conservation of a sale', () => {
 
   it('takes the claim for the owner of a unit when late money has bought it again', async () => {
     const eventId = await createSale(world, { stock: 5 })
-    const [late] = (await order(eventId, 1)) as [Ordered]
-    const callback = await capture(late)
-    await lapse(late)
-    expect(await settlePayment(world, 'simulated', callback)).to.equal('paid_late')
+    const [late] = (await orderUnits(world, eventId, 1)) as [Ordered]
+    const callback = await captureOf(world, late)
+    await lapse(world, late)
+    expect(await settle(world, callback)).to.equal('paid_late')
     const { reservation_id: rid } = await world
       .knex('spike_orders')
       .where({ order_id: late.orderId, live: true })
@@ -169,7 +121,7 @@ describe('the conservation of a sale', () => {
 
   it('follows units that are added to a sale and cut from it', async () => {
     const eventId = await createSale(world, { stock: 5 })
-    await order(eventId, 2)
+    await orderUnits(world, eventId, 2)
     for (const delta of [4, -6]) await adjustSale(world, eventId, { delta, reason: 'test' }, SYSTEM)
     const { ledger, redis } = await expectSound(eventId)
     expect(ledger).to.deep.include({ granted: 3, available: 1, live: 2, ledger: 3 })
@@ -240,8 +192,8 @@ describe('the conservation of a sale', () => {
         'money that was kept for a closed order',
         [6],
         async (_id, [ordered]) => {
-          const callback = await capture(ordered as Ordered)
-          await lapse(ordered as Ordered)
+          const callback = await captureOf(world, ordered as Ordered)
+          await lapse(world, ordered as Ordered)
           await world.scripts.release({ ...(ordered as Ordered), reason: 'lapsed' })
           await world.knex('payment_events').insert({ provider: 'simulated', ...callback })
         },
@@ -250,12 +202,10 @@ describe('the conservation of a sale', () => {
         'money that was taken twice',
         [6],
         async (_id, [ordered]) => {
-          await pay(ordered as Ordered)
-          const event = await world
-            .knex('payment_events')
-            .where({ txn_id: `txn-${ordered?.orderId}` })
-            .first()
-          await world.knex('payment_events').insert({ ...event, txn_id: `again-${ordered?.orderId}` })
+          const callback = await captureOf(world, ordered as Ordered)
+          await settle(world, callback)
+          const event = await world.knex('payment_events').where({ payment_id: callback.payment_id }).first()
+          await world.knex('payment_events').insert({ ...event, txn_id: `again-${callback.txn_id}` })
         },
       ],
       [
@@ -271,7 +221,7 @@ describe('the conservation of a sale', () => {
     for (const [what, numbers, plant] of faults)
       it(what, async () => {
         const eventId = await createSale(world, { stock: 5 })
-        const orders = await order(eventId, 3)
+        const orders = await orderUnits(world, eventId, 3)
         await expectSound(eventId)
         await plant(eventId, orders)
         expect(broken(await factsOf(eventId))).to.deep.equal(numbers)

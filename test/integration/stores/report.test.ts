@@ -2,14 +2,13 @@ import { expect } from 'chai'
 import { after, before, describe, it } from 'mocha'
 import { SYSTEM } from '../../../src/audit/audit.ts'
 import { presentReport } from '../../../src/http/present-sale.ts'
-import { cancelOrder, closeLapsedOrders } from '../../../src/orders/close.ts'
+import { cancelOrder } from '../../../src/orders/close.ts'
 import { decideReservations } from '../../../src/orders/decide.ts'
-import { settlePayment } from '../../../src/pay.ts'
-import { startPayment } from '../../../src/payments/start.ts'
 import { readReport } from '../../../src/report.ts'
 import { adjustSale, endSale } from '../../../src/sale.ts'
 import { createDraft, createSale } from '../../factories/sales.ts'
-import { buyerIds, letLapse, order, receive, type Ordered } from '../../support/reservations.ts'
+import { captureOf, lapse, settle } from '../../support/claims.ts'
+import { buyerIds, order, receive, type Ordered } from '../../support/reservations.ts'
 import { createWorld, type World } from '../../support/world.ts'
 
 describe('the report of a sale', () => {
@@ -23,23 +22,6 @@ describe('the report of a sale', () => {
     const report = await readReport(world, eventId)
     if (report === undefined) throw new Error(`no event ${eventId}`)
     return presentReport(report)
-  }
-
-  async function lapse(...orders: Ordered[]): Promise<void> {
-    const ids = orders.map(({ orderId }) => orderId)
-    await letLapse(world.knex, ids)
-    await closeLapsedOrders(world.knex, ids)
-  }
-
-  async function captureOf({ orderId, userId }: Ordered) {
-    const start = await startPayment(world.knex, { orderId, userId, provider: 'simulated' })
-    if (start.kind !== 'started') throw new Error(`payment not started: ${start.kind}`)
-    const { paymentId, amount, currency } = start.payment
-    return { txn_id: `txn-${paymentId}`, payment_id: paymentId, kind: 'captured' as const, amount, currency }
-  }
-
-  async function pay(ordered: Ordered): Promise<void> {
-    await settlePayment(world, 'simulated', await captureOf(ordered))
   }
 
   /** Reservations of one unit that were made in these milliseconds of one minute and decided so much later. */
@@ -90,13 +72,13 @@ describe('the report of a sale', () => {
       Ordered,
       Ordered,
     ]
-    await pay(paid)
-    const [lateMoney, lostMoney] = [await captureOf(late), await captureOf(refunded)]
-    await lapse(late, lapsed)
+    await settle(world, await captureOf(world, paid))
+    const [lateMoney, lostMoney] = [await captureOf(world, late), await captureOf(world, refunded)]
+    await lapse(world, late, lapsed)
     await cancelOrder(world.knex, cancelled.orderId, cancelled.userId)
     await cancelOrder(world.knex, refunded.orderId, refunded.userId)
-    expect(await settlePayment(world, 'simulated', lateMoney)).to.equal('paid_late')
-    expect(await settlePayment(world, 'simulated', lostMoney)).to.equal('refund_opened')
+    expect(await settle(world, lateMoney)).to.equal('paid_late')
+    expect(await settle(world, lostMoney)).to.equal('refund_opened')
     const [buyer] = (await buyerIds(world, 1)) as [string]
     await decideReservations(world.knex, await receive(world, eventId, [buyer, buyer]))
     await endSale(world, eventId, SYSTEM)
@@ -128,7 +110,7 @@ describe('the report of a sale', () => {
   describe('counts as sold again', () => {
     it('only units that no fresh one was left for', async () => {
       const eventId = await createSale(world, { stock: 3 })
-      await lapse(...(await order(world, eventId, 2)))
+      await lapse(world, ...(await order(world, eventId, 2)))
       await order(world, eventId, 1)
       expect(await reportOf(eventId)).to.deep.include({ second_sales: 0, sold_out_after_ms: null })
       await order(world, eventId, 1)
@@ -138,7 +120,7 @@ describe('the report of a sale', () => {
     it('what was sold again, however many units are added later', async () => {
       const eventId = await createSale(world, { stock: 3 })
       const orders = await order(world, eventId, 3)
-      await lapse(...orders.slice(1))
+      await lapse(world, ...orders.slice(1))
       await order(world, eventId, 2)
       expect((await reportOf(eventId)).second_sales).to.equal(2)
       await adjustSale(world, eventId, { delta: 5, reason: 'test' }, SYSTEM)
@@ -152,7 +134,7 @@ describe('the report of a sale', () => {
   it('tells when the last free unit went, and not when free units went back', async () => {
     const eventId = await createSale(world, { stock: 3 })
     const [first] = (await order(world, eventId, 2)) as [Ordered]
-    await lapse(first)
+    await lapse(world, first)
     expect((await reportOf(eventId)).sold_out_after_ms).to.equal(null)
     const last = (await order(world, eventId, 2)).at(-1)
     const { at } = await world
@@ -179,13 +161,13 @@ describe('the report of a sale', () => {
       Array.from({ length: 11 }, (_, i) => ({ at: i * 100 + 950, decidedAfter: i * 100 })),
     )
     const [late] = (await order(world, eventId, 1)) as [Ordered]
-    const money = await captureOf(late)
-    await lapse(late)
+    const money = await captureOf(world, late)
+    await lapse(world, late)
     await world.knex('reservations').where({ rid: late.rid }).update({
       reserved_at: '2026-01-01T00:00:00Z',
       decided_at: '2026-01-01T00:00:00Z',
     })
-    await settlePayment(world, 'simulated', money) // its second rid was never waited for
+    await settle(world, money) // its second rid was never waited for
     const { decision_ms: times, peak } = await reportOf(eventId)
     // 0, 0, 100, 200 ... 1000
     expect(times).to.deep.equal({ p50: 450, p90: 890, p99: 989, max: 1_000 })

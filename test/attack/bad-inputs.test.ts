@@ -1,6 +1,6 @@
 /** Ten thousand generated bad inputs for every route: each refused, none with a 5xx, and nothing changed by any. */
 import { expect } from 'chai'
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { after, before, describe, it } from 'mocha'
 import { CONTRACT, type RouteName } from '../../src/http/contract/index.ts'
 import { pathOf } from '../../src/http/contract/openapi.ts'

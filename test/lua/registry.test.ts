@@ -88,7 +88,8 @@ describe('the registry of scripts', () => {
 
     it(`${file} is given keys of one hash tag, each once`, () => {
       const keys = definition.keys(INPUT)
-      for (const key of keys) expect(key).to.match(new RegExp(`^\\{spike:${INPUT.eventId}\\}:[a-z]+(:next)?$`))
+      for (const key of keys)
+        expect(key).to.match(new RegExp(`^\\{spike:${INPUT.eventId}\\}:[a-z]+(:next)?$`))
       expect(new Set(keys).size).to.equal(keys.length)
     })
 

@@ -34,7 +34,9 @@ export async function stateOf(world: World, ...eventIds: string[]): Promise<Stor
   const redis: Record<string, string> = {}
   for (const id of eventIds) {
     const keys = await world.redis.keys(`{spike:${id}}:*`)
-    for (const key of keys.toSorted()) {
+    // How often something was asked for is counted in there, refusals too, up to a second later.
+    const kept = keys.filter((key) => !key.endsWith(':outcomes'))
+    for (const key of kept.toSorted()) {
       const dump = await world.redis.dumpBuffer(key)
       redis[key] = dump?.toString('base64') ?? 'gone'
     }

@@ -4,21 +4,14 @@ import { after, before, describe, it } from 'mocha'
 import { issueToken, signToken, tokenKey } from '../../../src/users/tokens.ts'
 import { createAccount, type Account } from '../../factories/accounts.ts'
 import { createSale } from '../../factories/sales.ts'
+import { encodePart, forge, goodClaims, type Json } from '../../support/forging.ts'
 import { createClient, expectRefusal, type Client } from '../../support/http.ts'
 import { openAccount } from '../../support/sessions.ts'
 import { atRest, stateOf } from '../../support/state.ts'
 import { until } from '../../support/wait.ts'
 import { createWorld, type World } from '../../support/world.ts'
 
-type Json = Record<string, unknown>
-
 const now = Math.floor(Date.now() / 1_000)
-const encode = (part: Json): string => Buffer.from(JSON.stringify(part)).toString('base64url')
-
-function forge(secret: string, payload: Json, header: Json = {}, hash = 'sha256'): string {
-  const head = `${encode({ alg: 'HS256', typ: 'JWT', ...header })}.${encode(payload)}`
-  return `${head}.${createHmac(hash, secret).update(head).digest('base64url')}`
-}
 
 describe('a purchase with a token that is not right', () => {
   let world: World
@@ -36,15 +29,7 @@ describe('a purchase with a token that is not right', () => {
     account = await createAccount(world)
     eventId = await createSale(world)
     secret = world.config.jwtSecret
-    good = {
-      role: 'user',
-      ver: 1,
-      sub: account.id,
-      iss: 'flash-sale',
-      aud: 'api',
-      iat: now,
-      exp: now + 3_600,
-    }
+    good = goodClaims(account.id)
   })
   after(() => world.close())
 
@@ -81,7 +66,7 @@ describe('a purchase with a token that is not right', () => {
 
   it('is refused when the token says that it needs no signature', async () => {
     for (const alg of ['none', 'None', 'NONE', 'nOnE', '']) {
-      const head = `${encode({ alg, typ: 'JWT' })}.${encode(good)}`
+      const head = `${encodePart({ alg, typ: 'JWT' })}.${encodePart(good)}`
       await refused({ authorization: `Bearer ${head}.` })
       await refused({ authorization: `Bearer ${head}.${forge(secret, good).split('.')[2]}` })
     }
@@ -131,9 +116,9 @@ describe('a purchase with a token that is not right', () => {
   it('is refused when the payload was edited and the signature kept', async () => {
     const [head, , signature] = forge(secret, good).split('.')
     for (const change of [{ role: 'admin' }, { sub: randomUUID() }, { exp: now + 10 * 365 * 86_400 }])
-      await refused({ authorization: `Bearer ${head}.${encode({ ...good, ...change })}.${signature}` })
+      await refused({ authorization: `Bearer ${head}.${encodePart({ ...good, ...change })}.${signature}` })
     for (const other of ['', '=', 'AA', 'none', 'A'.repeat(43), signature?.slice(0, -2)])
-      await refused({ authorization: `Bearer ${head}.${encode(good)}.${other}` })
+      await refused({ authorization: `Bearer ${head}.${encodePart(good)}.${other}` })
   })
 
   it('is refused when the token is over, not yet valid, or for ever', async () => {

@@ -45,9 +45,3 @@ export async function standingOf(knex: Knex, token: { sub: string; ver: number }
   if (user === undefined || user.disabled) return { kind: 'ended' }
   return { kind: user.token_version === token.ver ? 'current' : 'outdated', role: user.role }
 }
-
-/** The role that a user has now, whatever an older token says; undefined for unknown and disabled users. */
-export async function currentRole(knex: Knex, userId: string): Promise<Role | undefined> {
-  const user = await User.query(knex).findById(userId).select('role', 'disabled')
-  return user === undefined || user.disabled ? undefined : user.role
-}

@@ -259,11 +259,14 @@ describe('attacks on access tokens', () => {
       ['staging', 'PAYMENT_SECRET', ''],
       ['dev', 'JWT_SECRET', ''],
     ] as const)
-      expect(() => loadConfig({ ...world.env, APP_ENV, [name]: value }), `${APP_ENV} ${name}`)
+      expect(
+        () => loadConfig({ ...world.env, RATE_LIMIT: 'on', APP_ENV, [name]: value }),
+        `${APP_ENV} ${name}`,
+      )
         .to.throw(ConfigError)
         .with.property('problems')
         .that.satisfies((problems: string[]) => problems.length === 1 && problems[0]?.startsWith(name))
-    expect(loadConfig({ ...world.env, APP_ENV: 'prod' }).jwtSecret).to.equal(secret)
+    expect(loadConfig({ ...world.env, RATE_LIMIT: 'on', APP_ENV: 'prod' }).jwtSecret).to.equal(secret)
   })
 })
 

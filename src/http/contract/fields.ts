@@ -62,7 +62,9 @@ export function sortBy<const F extends string>(
 export function listQuery<F extends z.ZodRawShape>(filters: F) {
   const shape = { ...PAGE, ...filters }
   const allowed = `takes ${Object.keys(shape).join(', ')} only`
-  return z.strictObject(shape, { error: ({ code }) => (code === 'unrecognized_keys' ? allowed : undefined) })
+  return z.strictObject(shape, {
+    error: (issue) => (issue.code === 'unrecognized_keys' ? `${issue.keys.join(', ')}: ${allowed}` : undefined),
+  })
 }
 
 /** Data of a list's answer. */

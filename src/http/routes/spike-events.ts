@@ -7,7 +7,8 @@ import type { StockChange } from '../../spike-events/ledger.ts'
 import { findEvent, listEvents, presentEvent } from '../../spike-events/model.ts'
 import { patchEvent, type Patched } from '../../spike-events/patch.ts'
 import { createEvent, type Publication, type Transition } from '../../spike-events/transitions.ts'
-import { currentRole } from '../../users/accounts.ts'
+import { standingOf } from '../../users/accounts.ts'
+import type { Claims } from '../../users/tokens.ts'
 import { page } from '../contract/fields.ts'
 import type { spikeEventRoutes } from '../contract/spike-events.ts'
 import { refuse } from '../errors.ts'
@@ -41,9 +42,9 @@ export function spikeEventHandlers(deps: {
   }
 
   /** Drafts are the business of operators; the database is asked, whatever an older token says. */
-  async function seesDrafts(claims: { sub: string } | undefined): Promise<boolean> {
-    const role = claims === undefined ? undefined : await currentRole(knex, claims.sub)
-    return role === 'operator' || role === 'admin'
+  async function seesDrafts(claims: Claims | undefined): Promise<boolean> {
+    const standing = claims === undefined ? undefined : await standingOf(knex, claims)
+    return standing?.kind === 'current' && standing.role !== 'user'
   }
 
   const action =

@@ -279,7 +279,7 @@ describe('attacks on accounts', () => {
         null,
       ])
         expectRefusal(await login(api, email), 400, 'VALIDATION_FAILED')
-      for (const email of ["a'or'1'='1@x.test", "admin'--@spike.test"])
+      for (const email of ["a'or'1'--@x.test", "admin'--@spike.test"])
         expectRefusal(await login(api, email), 401, 'INVALID_CREDENTIALS')
       for (const password of [{ $ne: '' }, [''], true, 0, null])
         expectRefusal(await login(api, 'admin@spike.test', password), 400, 'VALIDATION_FAILED')

@@ -1,7 +1,7 @@
 import { isIP } from 'node:net'
 import type { Redis } from 'ioredis'
 import { subscriberOf } from '../../platform/networks.ts'
-import { RateWindow, type Taken } from '../../platform/redis/rate-window.ts'
+import { Outage, RateWindow, type Taken } from '../../platform/redis/rate-window.ts'
 import { LIMITS } from '../contract/limits.ts'
 import type { LimitClass } from '../contract/route.ts'
 import type { Context, Middleware } from '../context.ts'
@@ -19,8 +19,9 @@ export function limitGuards(deps: {
 
   /** What is left of the window that a request was counted in first. */
   const leftBefore = new WeakMap<Context, number>()
+  const outage = new Outage()
   const guardBy = (who: 'address' | 'user', keyOf: (ctx: Context) => string | undefined) => {
-    const windows = windowsBy(who, deps)
+    const windows = windowsBy(who, { ...deps, outage })
     return (limit: LimitClass): Middleware => {
       const window = windows.get(limit)
       if (window === undefined) return open
@@ -44,14 +45,14 @@ export function limitGuards(deps: {
 /** All routes of a class share its window. */
 function windowsBy(
   who: 'address' | 'user',
-  { redis, namespace }: { redis: Redis; namespace: string },
+  { redis, namespace, outage }: { redis: Redis; namespace: string; outage: Outage },
 ): Map<LimitClass, RateWindow> {
   const windows = new Map<LimitClass, RateWindow>()
   for (const [limit, { [who]: window, withoutRedis }] of Object.entries(LIMITS)) {
     const prefix = `${namespace}:limit:${limit}-${who}`
     const local = withoutRedis === 'count here'
     if (window !== undefined)
-      windows.set(limit as LimitClass, new RateWindow({ redis, prefix, local, ...window }))
+      windows.set(limit as LimitClass, new RateWindow({ redis, outage, prefix, local, ...window }))
   }
   return windows
 }

@@ -1,11 +1,27 @@
 import type { Redis } from 'ioredis'
 import { RateLimiterMemory, RateLimiterRedis, RateLimiterRes } from 'rate-limiter-flexible'
+import { withinTime } from '../time-limit.ts'
 
-/** After a command that Redis did not take, counting in memory goes on for this long before it is asked again. */
-const WITHOUT_REDIS_MS = 1_000
+/** A count is not worth more waiting. */
+const ANSWER_WITHIN_MS = 250
+const ASK_AGAIN_AFTER_MS = 1_000
+
+/** That Redis did not answer; shared by windows, so that requests do not wait for each of them. */
+export class Outage {
+  #until = 0
+
+  get isOn(): boolean {
+    return Date.now() < this.#until
+  }
+
+  begin(): void {
+    this.#until = Date.now() + ASK_AGAIN_AFTER_MS
+  }
+}
 
 interface RateWindowOptions {
   redis: Redis
+  outage: Outage
   /** Prefix of the keys in Redis. */
   prefix: string
   points: number
@@ -31,7 +47,6 @@ export class RateWindow {
   readonly #options: RateWindowOptions
   readonly #shared: RateLimiterRedis
   readonly #local: RateLimiterMemory
-  #localUntil = 0
 
   constructor(options: RateWindowOptions) {
     const { redis, prefix, points, durationS: duration } = options
@@ -49,13 +64,13 @@ export class RateWindow {
 
   /** Takes one point of a key. @throws the error of Redis, unless the window may be counted locally */
   async take(key: string): Promise<Taken> {
-    if (Date.now() < this.#localUntil) return this.#consume(this.#local, key)
+    const { outage, local } = this.#options
+    if (local && outage.isOn) return this.#consume(this.#local, key)
     try {
-      return await this.#consume(this.#shared, key)
+      return await withinTime(this.#consume(this.#shared, key), ANSWER_WITHIN_MS)
     } catch (error) {
-      if (!this.#options.local) throw error
-      // The next ones do not wait for a silent server, one time limit after the other.
-      this.#localUntil = Date.now() + WITHOUT_REDIS_MS
+      outage.begin()
+      if (!local) throw error
       return this.#consume(this.#local, key)
     }
   }

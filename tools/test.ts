@@ -1,11 +1,13 @@
 /**
- * `npm test`: the checks of the sources, the build, then every test on real services, with coverage.
+ * `npm test`: the checks of the sources, the audit of the packages, the build, then every test on real services, with
+ * coverage.
  * `npm test -- test/lua` runs only those tests, without the checks.
  */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import { stripVTControlCharacters } from 'node:util'
+import { auditPackages } from './lib/audit.ts'
 import { checkSources } from './lib/checks.ts'
 import { runCommand, type Cleanup } from './lib/command.ts'
 import { build, provideEnvironment } from './lib/set-up.ts'
@@ -15,7 +17,7 @@ const say = (line: string) => process.stdout.write(`${line}\n`)
 
 await runCommand(async (cleanup, signal) => {
   const only = process.argv.slice(2)
-  if (only.length === 0 && !(await checkSources())) return 1
+  if (only.length === 0 && !((await checkSources()) && (await auditPackages()))) return 1
   const [{ env, services }] = await Promise.all([provideEnvironment(say, signal), build()])
   cleanup.add(() => services.stop())
   return runMocha(only, env, cleanup)

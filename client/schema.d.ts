@@ -383,7 +383,7 @@ export interface paths {
         put?: never;
         /**
          * Add units to a running sale or cut some
-         * @description A row of the stock ledger in PostgreSQL first, applied to Redis once by its id, at once or within seconds of its return. Added units come out of the product's inventory, cut ones go back to it. Only units without an order can be cut; reservations that have no order yet may then be voided as `sold_out`. STOCK_LIMIT: an event grants 1,000,000 units at most.
+         * @description A row of the stock ledger in PostgreSQL first, applied to Redis once by its id: at once or, if Redis is away, within seconds of its return. Added units come out of the product's inventory, cut ones go back to it. Only units without an order can be cut; reservations that have no order yet may then be voided as `sold_out`. An event grants 1,000,000 units at most (STOCK_LIMIT). A request that is sent again without an Idempotency-Key is a second adjustment.
          */
         post: operations["adjustSpikeStock"];
         delete?: never;
@@ -401,7 +401,7 @@ export interface paths {
         };
         /**
          * Is every unit accounted for?
-         * @description Reads PostgreSQL in one snapshot, then Redis. The invariants are those that the stores alone can show. All but 3 and 7 hold at any moment; 3 (drift) is judged over both stores and exact only while nothing is in flight: during a sale it may fail for a moment. 7 takes the sweep, which runs every 5 s. Walks over every reservation of the event: not for polling by many.
+         * @description Reads PostgreSQL in one snapshot, then Redis. The invariants are those that the stores alone can show: 1, 2, 4 and 6 hold at any moment; 3 (drift) compares both stores and is exact only while nothing is in flight, so it may fail for a moment during a sale; 7 needs running workers. Walks over every reservation of the event, so it may take seconds for a big one.
          */
         get: operations["readConservation"];
         put?: never;
@@ -3733,6 +3733,8 @@ export interface operations {
             304: {
                 headers: {
                     "X-Request-Id": components["headers"]["X-Request-Id"];
+                    /** @description Of the content; send it back as If-None-Match. */
+                    ETag?: string;
                     [name: string]: unknown;
                 };
                 content?: never;
@@ -3770,6 +3772,8 @@ export interface operations {
             304: {
                 headers: {
                     "X-Request-Id": components["headers"]["X-Request-Id"];
+                    /** @description Of the content; send it back as If-None-Match. */
+                    ETag?: string;
                     [name: string]: unknown;
                 };
                 content?: never;
@@ -3809,6 +3813,8 @@ export interface operations {
             304: {
                 headers: {
                     "X-Request-Id": components["headers"]["X-Request-Id"];
+                    /** @description Of the content; send it back as If-None-Match. */
+                    ETag?: string;
                     [name: string]: unknown;
                 };
                 content?: never;

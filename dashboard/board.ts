@@ -25,6 +25,19 @@ const SHOWN: Record<string, { title: string; description: string }> = {
   },
 }
 
+/**
+ * Jobs are made by the processes alone. The board makes one with POST and rewrites one with PATCH, past the schema of
+ * its queue, and a made-up release would show units that are not free; all else that it does is GET or PUT.
+ */
+export function refuseJobsByHand(): Middleware {
+  return async (ctx, next) => {
+    if (['GET', 'HEAD', 'PUT'].includes(ctx.method)) return next()
+    ctx.status = 405
+    ctx.set('Allow', 'GET, HEAD, PUT')
+    ctx.body = { error: 'METHOD_NOT_ALLOWED', message: 'Jobs are not made or changed by hand.' }
+  }
+}
+
 /** Bull Board over all queues, in the order given. */
 export function boardPlugin(queues: readonly Queue[], environment: string): Middleware {
   const serverAdapter = new KoaAdapter().setBasePath(BOARD_PATH)

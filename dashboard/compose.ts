@@ -13,7 +13,7 @@ import { contactPostgres, createPostgres } from '../src/platform/postgres/client
 import { contactRedis, createQueueRedis, createRedis } from '../src/platform/redis/client.ts'
 import { createLoginLimit } from '../src/users/login-limit.ts'
 import { tokenKey } from '../src/users/tokens.ts'
-import { BOARD_PATH, boardPlugin } from './board.ts'
+import { BOARD_PATH, boardPlugin, refuseJobsByHand } from './board.ts'
 import { loginRoutes, refuseCrossSite, requireOperator, type SessionDependencies } from './session.ts'
 
 /**
@@ -97,6 +97,7 @@ function createDashboard(config: Config, log: Logger, board: Middleware, session
   app.use(loginBody())
   app.use(loginRoutes(session) as Middleware)
   app.use(requireOperator(session) as Middleware)
+  app.use(refuseJobsByHand())
   app.use(board)
   return app
 }

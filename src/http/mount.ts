@@ -26,6 +26,12 @@ export interface Guards {
 
 const NO_BODY = z.strictObject({})
 
+/** What a token opens, and what a change is answered with, is for nobody's cache. */
+const notKept: Middleware = (ctx, next) => {
+  ctx.set('Cache-Control', 'no-store')
+  return next()
+}
+
 /** @returns the routers, in the order in which they are asked */
 export function mountContract(handlers: HandlersOf<Contract>, guards: Guards): Router[] {
   const outside = new Router()
@@ -41,6 +47,7 @@ export function mountContract(handlers: HandlersOf<Contract>, guards: Guards): R
 
 function chainOf(name: string, route: RouteSpec, handler: Handler<RouteSpec>, guards: Guards): Middleware[] {
   const chain: Middleware[] = []
+  if (route.method !== 'get' || !['anyone', 'visitor'].includes(route.access)) chain.push(notKept)
   if (route.internal) chain.push(guards.internal)
   if (route.limit !== 'none') chain.push(guards.limitAddress(route.limit))
   chain.push(guards.access(route.access))

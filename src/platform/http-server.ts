@@ -34,6 +34,8 @@ export async function listen(
 ): Promise<Server> {
   const { inFlight = new InFlight(Infinity), onBroken, limits } = edge
   const server = createServer({ ...LIMITS, ...limits }, fairTurns(handler, inFlight))
+  // Past a number, Node drops headers without a word: those that a proxy has appended. Their size is limited.
+  server.maxHeadersCount = 0
   if (onBroken !== undefined) server.on('clientError', onBroken)
   server.listen(port, host)
   await once(server, 'listening')

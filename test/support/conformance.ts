@@ -4,7 +4,13 @@ import { CONTRACT } from '../../src/http/contract/index.ts'
 import { pathOf } from '../../src/http/contract/openapi.ts'
 import { errorsOf, type ReplySpec, type RouteSpec } from '../../src/http/contract/route.ts'
 import { errorEntry, type ErrorName } from '../../src/http/errors.ts'
-import type { Reply } from './http.ts'
+
+interface Answer {
+  status: number
+  headers: Headers
+  text: string
+  body: { code: number; error?: string; data: unknown }
+}
 
 const ROUTES = Object.entries<RouteSpec>(CONTRACT).map(([name, route]) => ({
   name,
@@ -14,7 +20,7 @@ const ROUTES = Object.entries<RouteSpec>(CONTRACT).map(([name, route]) => ({
 }))
 
 /** @throws AssertionError when a route of the contract gives an answer that it does not declare */
-export function expectDeclared(method: string, path: string, reply: Reply<unknown>): void {
+export function expectDeclared(method: string, path: string, reply: Answer): void {
   const found = ROUTES.find(
     ({ route, pattern }) => route.method === method.toLowerCase() && pattern.test(path),
   )
@@ -32,7 +38,7 @@ export function expectDeclared(method: string, path: string, reply: Reply<unknow
   }
 }
 
-function expectError(errors: ReadonlySet<string>, { status, body }: Reply<unknown>): void {
+function expectError(errors: ReadonlySet<string>, { status, body }: Answer): void {
   const name = body.error ?? ''
   if (!errors.has(name)) throw new Error(`${status} ${name} is not among its errors`)
   const entry = errorEntry(name as ErrorName)
@@ -40,7 +46,7 @@ function expectError(errors: ReadonlySet<string>, { status, body }: Reply<unknow
   expect(body.code, `code of ${name}`).to.equal(entry.status * 100 + entry.n)
 }
 
-function expectReply({ data, content, headers = {} }: ReplySpec, reply: Reply<unknown>): void {
+function expectReply({ data, content, headers = {} }: ReplySpec, reply: Answer): void {
   for (const header of Object.keys(headers)) expect(reply.headers.get(header), header).to.be.a('string')
   if (data !== undefined) {
     expect(reply.body.code, 'code').to.equal(0)

@@ -1,7 +1,7 @@
 /** Bytes to a server, past everything that would keep a client from sending them. */
-import { once } from 'node:events'
-import { connect, type Socket } from 'node:net'
+import type { Socket } from 'node:net'
 import { noteStatus } from './attack.ts'
+import { openSocket } from './sockets.ts'
 
 const WITHIN_MS = 20_000
 
@@ -23,7 +23,7 @@ export async function sendRaw(
   bytes: string | Uint8Array,
   quietMs = 150,
 ): Promise<RawAnswers> {
-  const socket = await openRaw(baseUrl)
+  const socket = await openSocket(baseUrl)
   const listening = listen(socket, quietMs)
   socket.write(bytes)
   const answers = await listening
@@ -38,7 +38,7 @@ export async function trickle(
   everyMs = 500,
 ): Promise<RawAnswers & { ms: number }> {
   const began = Date.now()
-  const socket = await openRaw(baseUrl)
+  const socket = await openSocket(baseUrl)
   const listening = listen(socket, WITHIN_MS)
   socket.write(head)
   const drip = setInterval(() => socket.write('x'), everyMs)
@@ -53,15 +53,6 @@ export async function trickle(
 /** A request as text, with lines that end as HTTP wants it. */
 export function rawRequest(line: string, headers: readonly string[] = [], body = ''): string {
   return [line, 'Host: localhost', ...headers, '', body].join('\r\n')
-}
-
-async function openRaw(baseUrl: string): Promise<Socket> {
-  const { hostname, port } = new URL(baseUrl)
-  const socket = connect({ host: hostname, port: Number(port) })
-  await once(socket, 'connect')
-  // A server that hangs up while it is still written to is what some attacks are for.
-  socket.on('error', () => undefined)
-  return socket
 }
 
 async function listen(socket: Socket, quietMs: number): Promise<RawAnswers> {

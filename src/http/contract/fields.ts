@@ -63,7 +63,8 @@ export function listQuery<F extends z.ZodRawShape>(filters: F) {
   const shape = { ...PAGE, ...filters }
   const allowed = `takes ${Object.keys(shape).join(', ')} only`
   return z.strictObject(shape, {
-    error: (issue) => (issue.code === 'unrecognized_keys' ? `${issue.keys.join(', ')}: ${allowed}` : undefined),
+    error: (issue) =>
+      issue.code === 'unrecognized_keys' ? `${issue.keys.join(', ')}: ${allowed}` : undefined,
   })
 }
 

@@ -11,8 +11,8 @@ const readinessData = z
   })
   .meta({ id: 'Readiness' })
 
-const UNCHANGED = { description: 'The version of If-None-Match is the present one.' }
 const ETAG = { ETag: 'Of the content; send it back as If-None-Match.' }
+const UNCHANGED = { description: 'The version of If-None-Match is the present one.', headers: ETAG }
 
 /** What the service tells of itself; outside the prefix. */
 export const serviceRoutes = {

@@ -2,6 +2,9 @@ import { Redis } from 'ioredis'
 import type { Logger } from '../logger.ts'
 import { firstContact } from '../service-error.ts'
 
+/** A server that is back is noticed soon; the library's own back-off goes up to 5 s. */
+const retryStrategy = (times: number): number => Math.min(50 * 2 ** times, 500)
+
 /**
  * A client for commands that never block: each has a time limit, and a dead server is told within a second.
  * A command may have run although its reply was lost; every script is therefore idempotent by its ids.
@@ -11,6 +14,7 @@ export function createRedis(url: string, connectionName: string, log: Logger): R
     new Redis(url, {
       connectionName,
       lazyConnect: true,
+      retryStrategy,
       enableAutoPipelining: true,
       maxRetriesPerRequest: 1,
       connectTimeout: 5_000,
@@ -30,6 +34,7 @@ export function createSubscriberRedis(url: string, connectionName: string, log: 
     new Redis(url, {
       connectionName,
       lazyConnect: true,
+      retryStrategy,
       autoResubscribe: false,
       maxRetriesPerRequest: 1,
       connectTimeout: 5_000,
@@ -46,6 +51,7 @@ export function createQueueRedis(url: string, connectionName: string, log: Logge
     new Redis(url, {
       connectionName,
       lazyConnect: true,
+      retryStrategy,
       maxRetriesPerRequest: 1,
       commandTimeout: 5_000,
       connectTimeout: 5_000,
@@ -61,6 +67,7 @@ export function createWorkerRedis(url: string, connectionName: string, log: Logg
     new Redis(url, {
       connectionName,
       lazyConnect: true,
+      retryStrategy,
       maxRetriesPerRequest: null,
       connectTimeout: 5_000,
       keepAlive: 10_000,

@@ -2,8 +2,8 @@ import type { Redis } from 'ioredis'
 import { RateLimiterMemory, RateLimiterRedis, RateLimiterRes } from 'rate-limiter-flexible'
 import { withinTime } from '../time-limit.ts'
 
-/** A count is not worth more waiting. */
-const ANSWER_WITHIN_MS = 250
+/** A count that can be made here as well is not worth more waiting. */
+const ANSWER_WITHIN_MS = 500
 const ASK_AGAIN_AFTER_MS = 1_000
 
 /** That Redis did not answer; shared by windows, so that requests do not wait for each of them. */
@@ -21,7 +21,8 @@ export class Outage {
 
 interface RateWindowOptions {
   redis: Redis
-  outage: Outage
+  /** Shared with other windows of the same Redis. */
+  outage?: Outage
   /** Prefix of the keys in Redis. */
   prefix: string
   points: number
@@ -44,13 +45,13 @@ export interface Taken {
  * A key that is used up is refused from memory, without asking Redis.
  */
 export class RateWindow {
-  readonly #options: RateWindowOptions
+  readonly #options: RateWindowOptions & { outage: Outage }
   readonly #shared: RateLimiterRedis
   readonly #local: RateLimiterMemory
 
   constructor(options: RateWindowOptions) {
     const { redis, prefix, points, durationS: duration } = options
-    this.#options = options
+    this.#options = { outage: new Outage(), ...options }
     this.#shared = new RateLimiterRedis({
       storeClient: redis,
       keyPrefix: prefix,
@@ -65,12 +66,12 @@ export class RateWindow {
   /** Takes one point of a key. @throws the error of Redis, unless the window may be counted locally */
   async take(key: string): Promise<Taken> {
     const { outage, local } = this.#options
-    if (local && outage.isOn) return this.#consume(this.#local, key)
+    if (!local) return this.#consume(this.#shared, key)
+    if (outage.isOn) return this.#consume(this.#local, key)
     try {
       return await withinTime(this.#consume(this.#shared, key), ANSWER_WITHIN_MS)
-    } catch (error) {
+    } catch {
       outage.begin()
-      if (!local) throw error
       return this.#consume(this.#local, key)
     }
   }

@@ -1,4 +1,4 @@
-import { pino, stdTimeFunctions, type Logger } from 'pino'
+import { pino, stdTimeFunctions, type DestinationStream, type Logger } from 'pino'
 
 export type { Logger }
 
@@ -19,17 +19,22 @@ const SECRET_PATHS = [
   'headers.cookie',
   'req.headers.authorization',
   'req.headers.cookie',
+  // PostgreSQL shows the whole row that broke a rule, hashes of passwords included.
+  'err.detail',
+  'err.*.detail',
 ]
 
 /**
  * JSON lines on standard output, one logger a process; parts take children of it.
  * @param role name of the process: api, workers, dashboard
+ * @param stream where the lines go instead
  */
-export function createLogger(role: string, level: string): Logger {
-  return pino({
+export function createLogger(role: string, level: string, stream?: DestinationStream): Logger {
+  const options = {
     level,
     base: { role, pid: process.pid },
     timestamp: stdTimeFunctions.isoTime,
     redact: { paths: SECRET_PATHS, censor: '[redacted]' },
-  })
+  }
+  return stream === undefined ? pino(options) : pino(options, stream)
 }

@@ -91,6 +91,28 @@ describe('attacks on a process in prod', () => {
     )
   })
 
+  attack('what is often forgotten on a server: old versions, consoles, files: 404', async () => {
+    for (const path of [
+      '/.env',
+      '/.git/config',
+      '/package.json',
+      '/dist/src/main.js',
+      '/api/v0/products',
+      '/api/v2/products',
+      '/api/products',
+      '/admin',
+      '/queues',
+      '/debug/vars',
+      '/graphql',
+      '/actuator/env',
+      '/server-status',
+      '/swagger.json',
+      '/api-docs',
+      '/robots.txt',
+    ])
+      for (const client of [nearRoot, farRoot]) expectRefusal(await client('GET', path), 404, 'NOT_FOUND')
+  })
+
   attack('what the process is made of, from its answers: no header tells', async () => {
     for (const path of ['/healthz', '/nothing', '/api/v1/users/me']) {
       const { headers } = await farRoot('GET', path)

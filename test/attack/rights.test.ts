@@ -259,6 +259,21 @@ describe('attacks on rights', () => {
     }),
   )
 
+  attack('fields that are nobody’s to set, by an admin: 400', () =>
+    nothing(async () => {
+      const user = (await world.knex('users').first('id')).id
+      for (const [path, fields] of [
+        [`/users/${user}`, ['id', 'email', 'password_hash', 'token_version', 'created_at']],
+        [`/products/${productId}`, ['id', 'version', 'stock', 'deleted_at', '__proto__']],
+        [`/spike-events/${eventId}`, ['id', 'status', 'state', 'granted', 'available', 'epoch', 'version']],
+      ] as const)
+        for (const field of fields) {
+          const ask = { token: tokens.admin, headers: { 'if-match': '*' }, raw: `{"${field}":1}` }
+          expectRefusal(await api('PATCH', path, ask), 400, 'VALIDATION_FAILED')
+        }
+    }),
+  )
+
   attack('a role or a user claimed in headers, query or body: not read', () =>
     nothing(async () => {
       const headers = {

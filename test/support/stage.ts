@@ -52,10 +52,10 @@ export async function sendCrowd(
   },
 ): Promise<CrowdLog> {
   const buyers = await createBuyers(world, options.buyers)
-  const client = createApiClient(`${world.apiUrl}/api/v1`, 64)
+  const client = createApiClient(world.apiUrl, 64)
   const log = newCrowdLog()
   try {
-    await runCrowd({ ...options, rush: client, followUp: client, seed: 7 }, buyers, log)
+    await runCrowd({ ...options, rush: client.shop, followUp: client.shop, seed: 7 }, buyers, log)
   } finally {
     client.close()
   }

@@ -1,6 +1,7 @@
 /** The buyers of the demo: each tries to buy, asks for the verdict, pays or lets the order lapse. */
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { ApiClient, ApiReply } from '../lib/api-client.ts'
+import type { ShopClient } from '../../client/index.ts'
+import { bearer, errorOf } from '../lib/api-client.ts'
 import type { LoadBuyer } from '../lib/buyers.ts'
 import { seededRandom } from './random.ts'
 
@@ -20,9 +21,9 @@ export interface CrowdLog {
 
 interface CrowdOptions {
   /** For the rush on the button. */
-  rush: ApiClient
+  rush: ShopClient
   /** For those who got a reservation: verdict and payment do not queue up behind the rush. */
-  followUp: ApiClient
+  followUp: ShopClient
   eventId: string
   payShare: number
   seed: number
@@ -73,23 +74,14 @@ async function shop(
   const patient = random() < PATIENT_SHARE
   try {
     for (;;) {
-      const reply = await call(
-        options,
-        options.rush,
-        buyer,
-        'POST',
-        `/spike-events/${options.eventId}/orders`,
-      )
+      const reply = await ask(options, () => buy(options, buyer))
       log.attempts++
-      // An answer that was lost on the way: the next try is told what the first one got.
-      const lostAnswer = options.surviveOutages === true && reply.error === 'ALREADY_PURCHASED'
-      if (reply.status === 202 || lostAnswer) {
-        const rid = String(reply.data.reservation_id)
-        log.told.push(rid)
+      if (reply.rid !== undefined) {
+        log.told.push(reply.rid)
         log.accepted++
-        return await followOrder(options, buyer, rid, pays, log)
+        return await followOrder(options, buyer, reply.rid, pays, log)
       }
-      count(log.rejected, reply.error ?? String(reply.status))
+      count(log.rejected, reply.error)
       const tryAgain = reply.error === 'OVERLOADED' || (reply.error === 'ALL_HELD' && patient)
       if (!tryAgain || Date.now() > until) return
       await sleep(500 + random() * 1_000)
@@ -99,6 +91,27 @@ async function shop(
   }
 }
 
+/** One press of the button. @returns the rid that the buyer is told, or why there is none */
+async function buy(
+  options: CrowdOptions,
+  buyer: LoadBuyer,
+): Promise<{ rid: string; error: undefined } | { rid: undefined; error: string }> {
+  const result = await options.rush.POST('/api/v1/spike-events/{id}/orders', {
+    headers: bearer(buyer.access_token),
+    params: { path: { id: options.eventId } },
+    body: {},
+  })
+  if (result.data !== undefined) return { rid: result.data.data.reservation_id, error: undefined }
+  const error = errorOf(result)
+  // An answer that was lost on the way: the next try is told what the first one got.
+  if (options.surviveOutages === true && error === 'ALREADY_PURCHASED')
+    return {
+      rid: String((result.error as { data?: { reservation_id?: string } }).data?.reservation_id),
+      error: undefined,
+    }
+  return { rid: undefined, error }
+}
+
 async function followOrder(
   options: CrowdOptions,
   buyer: LoadBuyer,
@@ -106,53 +119,68 @@ async function followOrder(
   pays: boolean,
   log: CrowdLog,
 ): Promise<void> {
-  const verdict = await poll(options, buyer, `/reservations/${rid}`, FIRST_POLL_MS.reservation, [
-    'ordered',
-    'void',
-  ])
-  if (verdict.status === 'void') return count(log.rejected, `void: ${String(verdict.reason)}`)
+  const { followUp: shop } = options
+  const headers = bearer(buyer.access_token)
+  const verdict = await poll(options, `reservation ${rid}`, FIRST_POLL_MS.reservation, async () => {
+    const result = await shop.GET('/api/v1/reservations/{rid}', { headers, params: { path: { rid } } })
+    const found = result.data?.data
+    if (found === undefined) return errorOf(result)
+    return found.status === 'ordered' || found.status === 'void' ? found : undefined
+  })
+  if (verdict.status === 'void') return count(log.rejected, `void: ${verdict.reason}`)
   log.ordered++
-  const order = `/orders/${String(verdict.order_id)}`
+  const params = { path: { id: verdict.order_id } }
   if (pays) {
-    const started = await call(options, options.followUp, buyer, 'POST', `${order}/payments`)
-    if (started.status !== 202 && started.error !== 'ORDER_NOT_PENDING')
-      throw new Error(`payment answered ${started.status} ${started.error}`)
+    const error = await ask(options, async () => {
+      const started = await shop.POST('/api/v1/orders/{id}/payments', { headers, params, body: {} })
+      return { error: started.data === undefined ? errorOf(started) : undefined }
+    })
+    if (error.error !== undefined && error.error !== 'ORDER_NOT_PENDING')
+      throw new Error(`payment answered ${error.error}`)
   } else {
-    await sleep(Math.max(0, Date.parse(String(verdict.expires_at)) - Date.now()))
+    await sleep(Math.max(0, Date.parse(verdict.expires_at) - Date.now()))
   }
-  const end = await poll(options, buyer, order, FIRST_POLL_MS.order, ['paid', 'closed'])
+  const end = await poll(options, `order ${verdict.order_id}`, FIRST_POLL_MS.order, async () => {
+    const result = await shop.GET('/api/v1/orders/{id}', { headers, params })
+    const found = result.data?.data
+    if (found === undefined) return errorOf(result)
+    return found.status === 'paid' || found.status === 'closed' ? found : undefined
+  })
   if (end.status === 'paid') log.paid++
   else log.lapsed++
 }
 
-/** Asks until the status is one of `final`, a minute at most. */
-async function poll(
+/**
+ * Asks until there is an end, a minute at most.
+ * @param look returns the end, undefined while there is none, or the name of an error
+ */
+async function poll<T extends object>(
   options: CrowdOptions,
-  buyer: LoadBuyer,
-  path: string,
+  what: string,
   firstMs: number,
-  final: readonly string[],
-): Promise<Record<string, unknown>> {
+  look: () => Promise<T | string | undefined>,
+): Promise<T> {
   const end = Date.now() + 60_000
   for (let pause = firstMs; Date.now() < end; pause = Math.min(pause * 2, LONGEST_POLL_MS)) {
     await sleep(pause)
-    const { status, error, data } = await call(options, options.followUp, buyer, 'GET', path)
-    if (status !== 200) throw new Error(`${path} answered ${status} ${error}`)
-    if (final.includes(String(data.status))) return data
+    const { error, found } = await ask(options, async () => {
+      const found = await look()
+      return typeof found === 'string' ? { error: found, found: undefined } : { error: undefined, found }
+    })
+    if (error !== undefined) throw new Error(`${what} answered ${error}`)
+    if (found !== undefined) return found
   }
-  throw new Error(`${path} had no end within a minute`)
+  throw new Error(`${what} had no end within a minute`)
 }
 
-async function call(
+/** Asks once, or, for buyers who survive outages, until the API answers. */
+async function ask<R extends { error: string | undefined }>(
   options: CrowdOptions,
-  client: ApiClient,
-  buyer: LoadBuyer,
-  method: string,
-  path: string,
-): Promise<ApiReply> {
+  question: () => Promise<R>,
+): Promise<R> {
   for (const end = Date.now() + OUTAGE_MS; ; await sleep(100)) {
     try {
-      const reply = await client.call(method, path, { token: buyer.access_token })
+      const reply = await question()
       if (reply.error !== 'NOT_READY' || !options.surviveOutages || Date.now() > end) return reply
     } catch (error) {
       if (!options.surviveOutages || Date.now() > end) throw error

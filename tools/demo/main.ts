@@ -126,9 +126,14 @@ async function connectAll(config: Config, cleanup: Cleanup) {
   cleanup.add(() => [redis, queueRedis].forEach((client) => client.disconnect()))
   const queues = await openQueueReader(config.amqpUrl, queueRedis, config.namespace)
   cleanup.add(() => queues.close())
-  const baseUrl = `http://127.0.0.1:${config.port}/api/v1`
-  const rush = createApiClient(baseUrl, RUSH_SOCKETS)
-  const followUp = createApiClient(baseUrl, FOLLOW_UP_SOCKETS)
+  const apiUrl = `http://127.0.0.1:${config.port}`
+  const rush = createApiClient(apiUrl, RUSH_SOCKETS)
+  const followUp = createApiClient(apiUrl, FOLLOW_UP_SOCKETS)
   cleanup.add(() => [rush, followUp].forEach((client) => client.close()))
-  return { sources: { knex, redis, scripts: loadScripts(redis, spikeScripts) }, queues, rush, followUp }
+  return {
+    sources: { knex, redis, scripts: loadScripts(redis, spikeScripts) },
+    queues,
+    rush: rush.shop,
+    followUp: followUp.shop,
+  }
 }

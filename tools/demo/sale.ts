@@ -1,10 +1,11 @@
-/** Preparing and ending the demo's sale, through the API wherever it has a route. */
+/** Preparing and ending the demo's sale, through the API. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { v7 as uuidv7 } from 'uuid'
 import { readConservation, type ConservationDependencies } from '../../src/conservation.ts'
 import type { Facts } from '../../src/figures/invariants.ts'
 import type { QueueFacts, QueueReader } from '../check/queues.ts'
-import type { ApiClient, ApiReply } from '../lib/api-client.ts'
+import type { ShopClient } from '../../client/index.ts'
+import { bearer, dataOf } from '../lib/api-client.ts'
 
 /** A few seconds, and more for a crowd of payers that two cores can't serve in that time. */
 export function paymentWindowS(options: { units: number; buyers: number }): number {
@@ -13,36 +14,32 @@ export function paymentWindowS(options: { units: number; buyers: number }): numb
 
 const OPENS_IN_MS = 500
 
-/** A product with exactly the units of the sale. @returns its id */
-async function makeProduct(client: ApiClient, adminToken: string, units: number): Promise<string> {
-  const body = { sku: `DEMO-${uuidv7()}`, name: 'Demo product', price: 19_900, stock: units }
-  const made = await expectStatus(201, client.call('POST', '/products', { token: adminToken, body }))
-  return String(made.data.id)
-}
-
 export interface DemoSale {
   eventId: string
   productId: string
   adminToken: string
 }
 
-/** Logs in as admin, creates and publishes the sale, and waits until it is live. */
+/** Logs in as admin, creates a product and its sale, publishes it, and waits until it is live. */
 export async function openDemoSale(
-  client: ApiClient,
+  shop: ShopClient,
   options: { units: number; windowS: number; password: string },
 ): Promise<DemoSale> {
-  const login = await expectStatus(
-    200,
-    client.call('POST', '/auth/login', { body: { email: 'admin@spike.test', password: options.password } }),
+  const { access_token: adminToken } = await dataOf(
+    shop.POST('/api/v1/auth/login', { body: { email: 'admin@spike.test', password: options.password } }),
   )
-  const adminToken = String(login.data.access_token)
-  const productId = await makeProduct(client, adminToken, options.units)
-  const created = await expectStatus(
-    201,
-    client.call('POST', '/spike-events', {
-      token: adminToken,
+  const headers = bearer(adminToken)
+  const product = await dataOf(
+    shop.POST('/api/v1/products', {
+      headers,
+      body: { sku: `DEMO-${uuidv7()}`, name: 'Demo product', price: 19_900, stock: options.units },
+    }),
+  )
+  const event = await dataOf(
+    shop.POST('/api/v1/spike-events', {
+      headers,
       body: {
-        product_id: productId,
+        product_id: product.id,
         start_at: new Date(Date.now() + OPENS_IN_MS).toISOString(),
         end_at: new Date(Date.now() + 3_600_000).toISOString(),
         spike_price: 9_900,
@@ -52,20 +49,22 @@ export async function openDemoSale(
       },
     }),
   )
-  const eventId = String(created.data.id)
-  await expectStatus(200, client.call('POST', `/spike-events/${eventId}/publish`, { token: adminToken }))
+  const path = { id: event.id }
+  await dataOf(shop.POST('/api/v1/spike-events/{id}/publish', { headers, params: { path } }))
   for (let tries = 0; tries < 200; tries++) {
-    const event = await client.call('GET', `/spike-events/${eventId}`)
-    if (event.data.state === 'live') return { eventId, productId, adminToken }
+    const { state } = await dataOf(shop.GET('/api/v1/spike-events/{id}', { params: { path } }))
+    if (state === 'live') return { eventId: event.id, productId: product.id, adminToken }
     await sleep(50)
   }
   throw new Error('the sale did not open within 10 s')
 }
 
-export async function endDemoSale(client: ApiClient, sale: DemoSale): Promise<void> {
-  await expectStatus(
-    200,
-    client.call('POST', `/spike-events/${sale.eventId}/end`, { token: sale.adminToken }),
+export async function endDemoSale(shop: ShopClient, { eventId, adminToken }: DemoSale): Promise<void> {
+  await dataOf(
+    shop.POST('/api/v1/spike-events/{id}/end', {
+      headers: bearer(adminToken),
+      params: { path: { id: eventId } },
+    }),
   )
 }
 
@@ -91,11 +90,4 @@ function isAtRest({ ledger, redis, inFlight, pendingReleases, drift }: Facts, qu
   const settled = redis !== 'NOT_READY' && redis.granted === ledger.granted && ledger.available === 0
   const quiet = ledger.pending === 0 && ledger.unpublished === 0 && queues.waiting === 0
   return settled && quiet && inFlight === 0 && pendingReleases === 0 && drift === 0
-}
-
-async function expectStatus(status: number, reply: Promise<ApiReply>): Promise<ApiReply> {
-  const got = await reply
-  if (got.status !== status)
-    throw new Error(`the API answered ${got.status} ${got.error ?? ''} where ${status} was due`)
-  return got
 }

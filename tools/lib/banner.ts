@@ -2,7 +2,8 @@ import { relative } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { loadSeedSettings, type Config } from '../../src/platform/config.ts'
 import type { Services } from '../services/index.ts'
-import { createApiClient, type ApiClient } from './api-client.ts'
+import type { ShopClient } from '../../client/index.ts'
+import { createApiClient, dataOf } from './api-client.ts'
 
 /** What a person needs to use a stack that has just come up; waits until its seeded sale can be bought from. */
 export async function stackBanner(stack: {
@@ -13,28 +14,28 @@ export async function stackBanner(stack: {
 }): Promise<string> {
   const { config } = stack
   const { password } = loadSeedSettings(stack.env)
-  const baseUrl = `http://127.0.0.1:${config.port}/api/v1`
-  const client = createApiClient(baseUrl, 2)
-  const eventId = await openSale(client)
-  const login = await client.call('POST', '/auth/login', { body: { email: 'buyer1@spike.test', password } })
-  client.close()
+  const apiUrl = `http://127.0.0.1:${config.port}`
+  const { shop, close } = createApiClient(apiUrl, 2)
+  const eventId = await openSale(shop)
+  const login = await dataOf(
+    shop.POST('/api/v1/auth/login', { body: { email: 'buyer1@spike.test', password } }),
+  )
+  close()
   return bannerText({
     ...stack,
-    baseUrl,
+    apiUrl,
     dashboardUrl: `http://127.0.0.1:${config.dashboardPort}`,
     password,
     eventId,
-    token: String(login.data.access_token),
+    token: login.access_token,
   })
 }
 
 /** Waits until the workers have opened the seeded sale. @returns its id */
-async function openSale(client: ApiClient): Promise<string> {
+async function openSale(shop: ShopClient): Promise<string> {
   for (let tries = 0; tries < 200; tries++) {
-    const { data } = await client.call('GET', '/spike-events')
-    const open = (data.items as { id: string; state: string; remaining: number | null }[]).find(
-      (event) => event.state === 'live' && event.remaining !== null,
-    )
+    const { items } = await dataOf(shop.GET('/api/v1/spike-events'))
+    const open = items.find((event) => event.state === 'live' && event.remaining !== null)
     if (open !== undefined) return open.id
     await sleep(100)
   }
@@ -42,7 +43,7 @@ async function openSale(client: ApiClient): Promise<string> {
 }
 
 function bannerText(stack: {
-  baseUrl: string
+  apiUrl: string
   dashboardUrl: string
   services: Services
   logs: string
@@ -57,7 +58,8 @@ function bannerText(stack: {
     '',
     'The flash sale stack is up.',
     '',
-    line('API', stack.baseUrl),
+    line('API', `${stack.apiUrl}/api/v1`),
+    line('API docs', `${stack.apiUrl}/docs`),
     line('Dashboard', `${stack.dashboardUrl}  (log in as operator@spike.test)`),
     service('PostgreSQL', 'DATABASE_URL'),
     service('Redis stock', 'REDIS_URL'),
@@ -67,11 +69,11 @@ function bannerText(stack: {
     line('Accounts', 'admin@spike.test, operator@spike.test, buyer1@spike.test to buyer10@spike.test'),
     line('Password', stack.password),
     '',
-    'Buy one unit:',
+    'Buy one unit (the token is good for 15 minutes):',
     '',
-    `  curl -sX POST ${stack.baseUrl}/spike-events/${stack.eventId}/orders -H 'Authorization: Bearer ${stack.token}'`,
+    `  curl -sX POST ${stack.apiUrl}/api/v1/spike-events/${stack.eventId}/orders -H 'Authorization: Bearer ${stack.token}'`,
     '',
-    'In another terminal: npm run tokens -- --count 100 makes load-test buyers, npm run doctor checks this stack.',
+    'In another terminal: npm run tokens -- --count 100 makes buyers for 12 hours, npm run doctor checks this stack.',
     'Ctrl-C ends it.',
     '',
   ].join('\n')

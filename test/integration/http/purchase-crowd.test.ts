@@ -1,6 +1,6 @@
 import { expect } from 'chai'
 import { after, before, describe, it } from 'mocha'
-import { createApiClient, type ApiClient } from '../../../tools/lib/api-client.ts'
+import { bearer, createApiClient, type ApiClient } from '../../../tools/lib/api-client.ts'
 import type { LoadBuyer } from '../../../tools/lib/buyers.ts'
 import { createBuyers } from '../../factories/accounts.ts'
 import { createSale } from '../../factories/sales.ts'
@@ -22,8 +22,19 @@ describe('many purchases at once', () => {
     await world.close()
   })
 
-  const buyAs = (eventId: string, buyer: LoadBuyer) =>
-    client.call('POST', `/api/v1/spike-events/${eventId}/orders`, { token: buyer.access_token, body: {} })
+  const buyAs = async (eventId: string, buyer: LoadBuyer) => {
+    const { data, error, response } = await client.shop.POST('/api/v1/spike-events/{id}/orders', {
+      headers: bearer(buyer.access_token),
+      params: { path: { id: eventId } },
+      body: {},
+    })
+    const refusal = error as { error?: string; data?: { reservation_id?: string } } | undefined
+    return {
+      status: response.status,
+      error: refusal?.error,
+      rid: data?.data.reservation_id ?? refusal?.data?.reservation_id,
+    }
+  }
 
   it('of one buyer take one unit: one 202, and 499 that name the same reservation', async () => {
     const eventId = await createSale(world, { stock: 500 })
@@ -31,8 +42,8 @@ describe('many purchases at once', () => {
     const replies = await Promise.all(Array.from({ length: 500 }, () => buyAs(eventId, buyer)))
     const taken = replies.filter((reply) => reply.status === 202)
     expect(taken).to.have.length(1)
-    const rid = taken[0]?.data.reservation_id
-    for (const reply of replies) expect(reply.data.reservation_id).to.equal(rid)
+    const rid = taken[0]?.rid
+    for (const reply of replies) expect(reply.rid).to.equal(rid)
     expect(replies.filter((reply) => reply.error === 'ALREADY_PURCHASED')).to.have.length(499)
     await atRest(world, eventId)
     expect(await claimsOf(eventId)).to.deep.equal([{ user_id: buyer.user_id, units: 1 }])

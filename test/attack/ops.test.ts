@@ -6,7 +6,7 @@ import { connect as connectAmqp } from 'amqplib'
 import { expect } from 'chai'
 import { Redis } from 'ioredis'
 import { describe } from 'mocha'
-import pg from 'pg'
+import { Client } from 'pg'
 import { provideServices } from '../../tools/services/index.ts'
 import { attack } from '../support/attack.ts'
 import { serverUrls } from '../support/world.ts'
@@ -97,7 +97,7 @@ describe('attacks on the services behind', () => {
       ['postgres', ''],
       ['postgres', 'postgres'],
     ] as const) {
-      const client = new pg.Client({
+      const client = new Client({
         host: url.hostname,
         port: Number(url.port),
         database: url.pathname.slice(1),

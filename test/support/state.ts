@@ -55,12 +55,12 @@ export async function stateOf(world: World, ...eventIds: string[]): Promise<Stor
 /** Waits until nothing of these events is under way: every reservation decided and applied, every outbox row sent. */
 export async function atRest(world: World, ...eventIds: string[]): Promise<void> {
   await until('the events to be at rest', async () => {
+    // Redis first: an entry leaves the log behind its verdict, so that PostgreSQL knows of all whose entry is gone.
+    for (const id of eventIds) if ((await world.redis.xlen(`{spike:${id}}:log`)) > 0) return false
     const [undecided, unsent] = await Promise.all([
       world.knex('reservations').where('status', 'undecided').first('rid'),
       world.knex('outbox').whereNull('published_at').first('id'),
     ])
-    if (undecided !== undefined || unsent !== undefined) return false
-    for (const id of eventIds) if ((await world.redis.xlen(`{spike:${id}}:log`)) > 0) return false
-    return true
+    return undecided === undefined && unsent === undefined
   })
 }

@@ -40,7 +40,7 @@ export async function dataOf<R extends Result>(
   const data = got.data?.data
   if (data === undefined || data === null)
     throw new Error(`the API answered ${got.response.status} ${errorOf(got)} where a success was due`)
-  return data as NonNullable<NonNullable<R['data']>['data']>
+  return data
 }
 
 /** Name of the error that an answer tells; an answer without our envelope is told as an error of its own. */

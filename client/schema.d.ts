@@ -49,7 +49,7 @@ export interface paths {
         put?: never;
         /**
          * Exchange a refresh token for a new session
-         * @description Each refresh token works once. A token that comes a second time was copied: all tokens of its login end.
+         * @description Each refresh token works once. A token that comes a second time was copied: all tokens of its login end. One login is refreshed at most 30 times a minute.
          */
         post: operations["refresh"];
         delete?: never;
@@ -628,7 +628,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The process can serve now */
+        /**
+         * The process can serve now
+         * @description When it can not, the `data` of `NOT_READY` has the `status` `not_ready` and the same `checks`, which say why.
+         */
         get: operations["readyz"];
         put?: never;
         post?: never;
@@ -1054,8 +1057,8 @@ export interface components {
             }[];
         };
         Readiness: {
-            /** @enum {string} */
-            status: "ready" | "not_ready";
+            /** @constant */
+            status: "ready";
             /** @description Inside INTERNAL_NETWORKS only. */
             checks?: {
                 [key: string]: "ok" | "down";
@@ -1238,6 +1241,7 @@ export interface components {
         UNAUTHENTICATED: {
             headers: {
                 "X-Request-Id": components["headers"]["X-Request-Id"];
+                "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                 "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
                 RateLimit: components["headers"]["RateLimit"];
                 [name: string]: unknown;
@@ -1259,6 +1263,7 @@ export interface components {
         "UNAUTHENTICATED.INVALID_CREDENTIALS": {
             headers: {
                 "X-Request-Id": components["headers"]["X-Request-Id"];
+                "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
                 "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
                 RateLimit: components["headers"]["RateLimit"];
                 [name: string]: unknown;
@@ -1790,6 +1795,22 @@ export interface components {
                 };
             };
         };
+        /** @description `NOT_READY`: The service is not ready; try again shortly. */
+        "NOT_READY.unlimited": {
+            headers: {
+                "X-Request-Id": components["headers"]["X-Request-Id"];
+                "Retry-After": components["headers"]["Retry-After"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Error"] & {
+                    /** @enum {unknown} */
+                    code: 50302;
+                    /** @enum {unknown} */
+                    error: "NOT_READY";
+                };
+            };
+        };
     };
     parameters: never;
     requestBodies: never;
@@ -1798,6 +1819,8 @@ export interface components {
         "X-Request-Id": string;
         /** @description Seconds after which trying again makes sense. */
         "Retry-After": string;
+        /** @description `Bearer`: how to authenticate. */
+        "WWW-Authenticate": string;
         /** @description The tighter window of this request: `"name";q=requests;w=seconds`. */
         "RateLimit-Policy": string;
         /** @description What is left of it: `"name";r=requests;t=seconds until it begins anew`. */
@@ -2199,7 +2222,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Repeats of the same request with the same key get the answer of the first; kept for 24 hours. */
+                /** @description Repeats of the same request with the same key get the answer of the first; kept for 24 hours, 1,000 a user. */
                 "Idempotency-Key"?: string;
             };
             path?: never;
@@ -2493,7 +2516,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Repeats of the same request with the same key get the answer of the first; kept for 24 hours. */
+                /** @description Repeats of the same request with the same key get the answer of the first; kept for 24 hours, 1,000 a user. */
                 "Idempotency-Key"?: string;
             };
             path: {
@@ -2594,7 +2617,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Repeats of the same request with the same key get the answer of the first; kept for 24 hours. */
+                /** @description Repeats of the same request with the same key get the answer of the first; kept for 24 hours, 1,000 a user. */
                 "Idempotency-Key"?: string;
             };
             path?: never;
@@ -3001,7 +3024,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Repeats of the same request with the same key get the answer of the first; kept for 24 hours. */
+                /** @description Repeats of the same request with the same key get the answer of the first; kept for 24 hours, 1,000 a user. */
                 "Idempotency-Key"?: string;
             };
             path: {
@@ -3138,7 +3161,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Repeats of the same request with the same key get the answer of the first; kept for 24 hours. */
+                /** @description Repeats of the same request with the same key get the answer of the first; kept for 24 hours, 1,000 a user. */
                 "Idempotency-Key"?: string;
             };
             path: {
@@ -3230,7 +3253,10 @@ export interface operations {
     streamReservation: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description The id of the last event that was heard; browsers send it by themselves. */
+                "Last-Event-ID"?: string;
+            };
             path: {
                 rid: string;
             };
@@ -3318,7 +3344,7 @@ export interface operations {
         parameters: {
             query?: never;
             header: {
-                /** @description Repeats of the same request with the same key get the answer of the first; kept for 24 hours. */
+                /** @description Repeats of the same request with the same key get the answer of the first; kept for 24 hours, 1,000 a user. */
                 "Idempotency-Key": string;
             };
             path?: never;
@@ -3447,7 +3473,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Repeats of the same request with the same key get the answer of the first; kept for 24 hours. */
+                /** @description Repeats of the same request with the same key get the answer of the first; kept for 24 hours, 1,000 a user. */
                 "Idempotency-Key"?: string;
             };
             path: {
@@ -3492,7 +3518,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Repeats of the same request with the same key get the answer of the first; kept for 24 hours. */
+                /** @description Repeats of the same request with the same key get the answer of the first; kept for 24 hours, 1,000 a user. */
                 "Idempotency-Key"?: string;
             };
             path: {
@@ -3664,22 +3690,7 @@ export interface operations {
                 };
             };
             500: components["responses"]["INTERNAL.unlimited"];
-            /** @description It can not; `checks` says why. */
-            503: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        /** @constant */
-                        code: 0;
-                        message: string;
-                        data: components["schemas"]["Readiness"];
-                        request_id: string;
-                    };
-                };
-            };
+            503: components["responses"]["NOT_READY.unlimited"];
         };
     };
     metrics: {

@@ -39,9 +39,23 @@ export async function up(knex: Knex): Promise<void> {
       WHEN (NEW.token_version <> OLD.token_version) EXECUTE FUNCTION revoke_tokens();
     CREATE TRIGGER users_revoke_tokens_of_deleted AFTER DELETE ON users FOR EACH ROW EXECUTE FUNCTION revoke_tokens();
 
-    -- The second guard behind the stored replies: one order for one key of one buyer.
-    ALTER TABLE orders ADD COLUMN idempotency_key text;
-    CREATE UNIQUE INDEX orders_idempotency_key ON orders (user_id, idempotency_key) WHERE idempotency_key IS NOT NULL;
+    -- The one token of a family that was not rotated is its head: it is what ends with the family. Long chains of
+    -- rotated ones are only ever read from one end.
+    DROP INDEX refresh_tokens_family;
+    CREATE INDEX refresh_tokens_family ON refresh_tokens (family_id, rotated_at);
+    CREATE UNIQUE INDEX refresh_tokens_head ON refresh_tokens (user_id, family_id) WHERE rotated_at IS NULL;
+
+    -- The second guard behind the stored replies: what a request with an idempotency key has made, noted in the
+    -- transaction that made it.
+    CREATE TABLE keyed_requests (
+      user_id   uuid NOT NULL,
+      operation text NOT NULL,
+      key       text NOT NULL,
+      result_id uuid NOT NULL,
+      made_at   timestamptz NOT NULL DEFAULT now(),
+      PRIMARY KEY (user_id, operation, key)
+    );
+    CREATE INDEX keyed_requests_made_at ON keyed_requests (made_at);
     CREATE INDEX spike_orders_order ON spike_orders (order_id);
 
     -- A unit that late money has bought again enters Redis like any other reservation.
@@ -68,11 +82,14 @@ export async function down(knex: Knex): Promise<void> {
     ALTER TABLE outbox DROP CONSTRAINT outbox_topic_check,
       ADD CONSTRAINT outbox_topic_check CHECK (topic IN ('order.created', 'stock.released'));
     DROP INDEX spike_orders_order;
-    ALTER TABLE orders DROP COLUMN idempotency_key;
+    DROP TABLE keyed_requests;
     DROP TRIGGER users_raise_token_version ON users;
     DROP TRIGGER users_revoke_tokens ON users;
     DROP TRIGGER users_revoke_tokens_of_deleted ON users;
     DROP FUNCTION raise_token_version, revoke_tokens;
+    DROP INDEX refresh_tokens_head;
+    DROP INDEX refresh_tokens_family;
+    CREATE INDEX refresh_tokens_family ON refresh_tokens (family_id);
     DROP TABLE user_revocations;
     ALTER TABLE users DROP COLUMN token_version;
   `)

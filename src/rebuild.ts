@@ -3,7 +3,8 @@
  *
  * The gate is closed, so nothing new is taken. What survived in Redis is kept, PostgreSQL is read in one snapshot,
  * the new state is gathered beside the old one and swapped in with a higher epoch. Verdicts that were committed after
- * the snapshot may have been applied to the old state, so afterwards every rid is held against PostgreSQL once more.
+ * the snapshot may have been applied to the old state, so every rid is held against PostgreSQL once more. The gate is
+ * opened last: whatever dies before leaves it closed, which the sweep takes for a rebuild to begin again.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Redis } from 'ioredis'
@@ -70,18 +71,17 @@ async function isLost({ redis }: RebuildDependencies, id: string): Promise<boole
   return status === null || status === 'closed'
 }
 
-/** The lock is let go of before verdicts are applied by rid, which needs no order. */
+/** The lock's connection has nothing to do meanwhile, which is no reason to end it. */
 async function underLock<T extends Rebuilt | undefined>(
   deps: RebuildDependencies,
   id: string,
   work: (lock: Knex.Transaction) => Promise<T>,
 ): Promise<T> {
-  const rebuilt = await deps.knex.transaction(async (lock) => {
+  return deps.knex.transaction(async (lock) => {
+    await lock.raw('SET LOCAL idle_in_transaction_session_timeout = 0')
     await lock.raw('SELECT pg_advisory_xact_lock(hashtextextended(?, 0))', [`spike:${id}`])
     return work(lock)
   })
-  if (rebuilt?.kind === 'done') await applyVerdictsByRid(deps, id)
-  return rebuilt
 }
 
 async function rebuildLocked(
@@ -96,8 +96,10 @@ async function rebuildLocked(
   await backlogDrained(deps)
   const survivors = await readSurvivors(deps.redis, id)
   const snapshot = await readSnapshot(deps.knex, id)
-  await stageState(deps.redis, id, nextState(survivors, snapshot))
-  await swapIn(deps, survivors, snapshot)
+  await stageState(deps.redis, id, raise.epoch, nextState(survivors, snapshot))
+  await swapIn(deps, raise.epoch, survivors, snapshot)
+  await applyVerdictsByRid(deps, id)
+  await openGate(deps, id)
   await markAdjustmentsApplied(lock, snapshot.adjustmentIds)
   deps.log.info({ eventId: id, epoch: raise.epoch, claims: snapshot.claims.length }, 'event rebuilt')
   return { kind: 'done' }
@@ -105,10 +107,10 @@ async function rebuildLocked(
 
 async function backlogDrained({ backlog, log }: RebuildDependencies): Promise<void> {
   for (const end = Date.now() + BACKLOG_WITHIN_MS; ; await sleep(50)) {
-    const waiting = await backlog()
+    // A broker that does not answer is waited for like a backlog: what it holds is adopted when it is decided.
+    const waiting = await backlog().catch((error: Error) => error.message)
     if (waiting === 0) return
-    if (Date.now() > end)
-      return log.warn({ waiting }, 'rebuild goes on; what waits is adopted when it is decided')
+    if (Date.now() > end) return log.warn({ waiting }, 'rebuild goes on without the backlog')
   }
 }
 
@@ -141,8 +143,10 @@ function nextState(survivors: Survivors, { claims, adjustmentIds }: Snapshot): N
   for (const claim of claims) {
     if (claim.state === 'undecided' && !next.records.has(claim.rid))
       put(claim.rid, claim.userId, recordOf(claim, 'queued'))
-    if (claim.state === 'gone' && claim.orderId !== null)
-      next.lapses.set(claim.userId, (next.lapses.get(claim.userId) ?? 0) + 1)
+    if (claim.state !== 'gone' || claim.orderId === null) continue
+    // A late word on an order that was closed must find that its unit is back, not a rid that nobody knows.
+    next.records.set(claim.rid, { ...recordOf(claim, 'released'), reason: claim.reason ?? undefined })
+    next.lapses.set(claim.userId, (next.lapses.get(claim.userId) ?? 0) + 1)
   }
   // Last, because a live claim is what its buyer holds, whatever else of them is in flight.
   for (const claim of claims)
@@ -172,15 +176,17 @@ function recordOf(claim: ReservationClaim, state: UnitRecord['state']): UnitReco
   }
 }
 
-const GATE_STATUS: Record<EventStatus, Exclude<GateStatus, 'closed'>> = {
+const GATE_STATUS: Record<EventStatus, GateStatus> = {
   draft: 'paused',
   published: 'open',
   paused: 'paused',
   ended: 'ended',
 }
 
+/** Puts the new state in place; its gate is closed still. */
 async function swapIn(
   { redis, scripts }: RebuildDependencies,
+  epoch: number,
   survivors: Survivors,
   { event, claims }: Snapshot,
 ): Promise<void> {
@@ -191,8 +197,7 @@ async function swapIn(
   const paid = claims.filter(({ state, orderStatus }) => state === 'live' && orderStatus === 'paid')
   const reply = await scripts.swap({
     eventId: event.id,
-    epoch: event.epoch,
-    status: GATE_STATUS[event.status],
+    epoch,
     startMs: event.start_at.getTime(),
     endMs: event.end_at.getTime(),
     granted: event.granted,
@@ -205,6 +210,13 @@ async function swapIn(
   const decided = decidedRids(claims)
   const ended = [...survivors.logIds].filter(([rid]) => decided.has(rid)).map(([, logId]) => logId)
   await endLogEntries(redis, event.id, ended)
+}
+
+/** The event may have been paused or ended since the snapshot. */
+async function openGate({ knex, scripts }: RebuildDependencies, id: string): Promise<void> {
+  const event = await SpikeEvent.query(knex).findById(id).select('status')
+  if (event === undefined) throw new Error(`event ${id} is gone`)
+  await scripts.setStatus({ eventId: id, status: GATE_STATUS[event.status] })
 }
 
 function sum(units: Iterable<number>): number {

@@ -20,7 +20,7 @@ await runCommand(async (cleanup, signal) => {
   if (only.length === 0 && !((await checkSources()) && (await auditPackages()))) return 1
   const [{ env, services }] = await Promise.all([provideEnvironment(say, signal), build()])
   cleanup.add(() => services.stop())
-  return runMocha(only, env, cleanup)
+  return runMocha(only, { ...env, ALL_TESTS: only.length === 0 ? '1' : '0' }, cleanup)
 })
 
 /** Mocha under c8; the processes that tests start are covered too. Ends with the counts on a line of their own. */

@@ -4,6 +4,8 @@ import type { Knex } from 'knex'
 export interface Actor {
   userId: string | undefined
   requestId: string | undefined
+  /** Of the request, when it carries one: repeated, it changes nothing more. */
+  idempotencyKey?: string | undefined
 }
 
 /** The product itself. */

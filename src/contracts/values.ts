@@ -7,6 +7,8 @@ export const id = z.guid().toLowerCase()
 export const quantity = z.int().min(1).max(MAX_QUANTITY)
 /** Minor units of a currency; a price times a quantity stays far below 2^53. */
 export const money = z.int().min(0).max(1_000_000_000_000)
+/** Minor units of a whole order: 20 products, 100 units of each. */
+export const amount = z.int().min(0).max(2_000_000_000_000_000)
 /** Milliseconds since 1970. */
 export const timestampMs = z.int().min(0)
 

@@ -31,6 +31,7 @@ import { limitGuards } from './middleware/limits.ts'
 import { countRequests } from './middleware/metrics.ts'
 import { refuseExcess } from './middleware/overload.ts'
 import { requestId } from './middleware/request-id.ts'
+import { readableTarget } from './middleware/target.ts'
 import { mountContract } from './mount.ts'
 import { accountHandlers } from './routes/accounts.ts'
 import { figureHandlers } from './routes/figures.ts'
@@ -70,8 +71,12 @@ const EXPOSED = [
   'RateLimit',
   'RateLimit-Policy',
   'Retry-After',
+  'WWW-Authenticate',
   'X-Request-Id',
 ]
+
+/** How long browsers need not ask again whether they may ask. */
+const PREFLIGHT_KEPT_S = 600
 
 /** The HTTP side of the API: every middleware in the order in which it runs, then the contract's routes. */
 export function createApp(deps: AppDependencies): Koa {
@@ -84,9 +89,12 @@ export function createApp(deps: AppDependencies): Koa {
   app.use(countRequests(deps.metrics) as Koa.Middleware)
   app.use(errors(deps.log) as Koa.Middleware)
   app.use(helmet())
-  app.use(cors({ origin: allowOrigin(config.corsOrigins), exposeHeaders: EXPOSED }))
-  app.use(refuseExcess(deps.inFlight, deps.metrics) as Koa.Middleware)
+  app.use(cors({ origin: allowOrigin(config.corsOrigins), exposeHeaders: EXPOSED, maxAge: PREFLIGHT_KEPT_S }))
+  app.use(readableTarget as Koa.Middleware)
+  const overload = refuseExcess(deps.inFlight, deps.metrics) as Koa.Middleware
+  app.use(overload)
   app.use(jsonBody(deps.inFlight) as Koa.Middleware)
+  app.use(overload) // others may have come while the body was waited for
 
   const limits = { enabled: config.rateLimit, redis, namespace: config.namespace }
   const isInternal = internalTest(config)

@@ -28,6 +28,7 @@ export function answerError(ctx: Context, error: ApiError): void {
     ctx.acceptsLanguages('en', 'zh-CN', 'zh') !== 'en' && ctx.acceptsLanguages('zh-CN', 'zh') !== false
   ctx.status = entry.status
   if (error.retryAfterS !== undefined) ctx.set('Retry-After', String(error.retryAfterS))
+  if (entry.challenge !== undefined) ctx.set('WWW-Authenticate', entry.challenge)
   ctx.vary('Accept-Language')
   ctx.body = {
     code: entry.status * 100 + entry.n,

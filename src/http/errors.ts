@@ -8,6 +8,8 @@ interface ErrorEntry {
   zh: string
   /** Seconds after which trying again makes sense, for answers that carry Retry-After. */
   retryAfterS?: number
+  /** How to authenticate, for answers that carry WWW-Authenticate. */
+  challenge?: string
 }
 
 const TABLE = {
@@ -18,7 +20,13 @@ const TABLE = {
     en: 'This request needs an Idempotency-Key header.',
     zh: '缺少 Idempotency-Key 请求头。',
   },
-  UNAUTHENTICATED: { status: 401, n: 0, en: 'A valid token is required.', zh: '请先登录。' },
+  UNAUTHENTICATED: {
+    status: 401,
+    n: 0,
+    en: 'A valid token is required.',
+    zh: '请先登录。',
+    challenge: 'Bearer',
+  },
   INVALID_CREDENTIALS: { status: 401, n: 1, en: 'E-mail or password is wrong.', zh: '邮箱或密码错误。' },
   INVALID_SIGNATURE: {
     status: 401,

@@ -37,11 +37,12 @@ export type Reply<R extends RouteSpec> = {
 }[keyof R['replies'] & number]
 
 /** Refusals that need no declaration, because any route may need them. */
-type AlwaysAllowed = 'VALIDATION_FAILED' | 'UNAUTHENTICATED' | 'NOT_READY' | 'OVERLOADED'
+type AlwaysAllowed = 'VALIDATION_FAILED' | 'NOT_READY' | 'OVERLOADED'
 
 export type Refusal<R extends RouteSpec> =
   | { [N in R['errors'][number]]: ApiError<N> }[R['errors'][number]]
   | { [N in AlwaysAllowed & ErrorName]: ApiError<N> }[AlwaysAllowed]
+  | (R extends { access: 'anyone' | 'provider' } ? never : ApiError<'UNAUTHENTICATED'>)
   | (R extends { ifMatch: string } ? ApiError<'PRECONDITION_FAILED'> : never)
 
 export type Handler<R extends RouteSpec> = (call: Call<R>) => Promise<Reply<R> | Refusal<R>>

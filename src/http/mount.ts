@@ -82,11 +82,14 @@ function readCall(ctx: Context, route: RouteSpec): Call<RouteSpec> {
   }
 }
 
-/** Our ETags are `"<version>"` or `"<version>.<more>"`; only the version guards a write. */
+/**
+ * Our ETags are `"<version>"` or `"<version>.<more>"`; only the version guards a write. The weak form is as good:
+ * proxies that compress answers make it of ours.
+ */
 function expectedVersion(header: string): number | undefined {
   if (header === '') throw new ApiError('PRECONDITION_REQUIRED')
   if (header.trim() === '*') return undefined
-  const version = /^"(\d{1,10})(?:\.[^"]*)?"$/.exec(header.trim())?.[1]
+  const version = /^(?:W\/)?"(\d{1,10})(?:\.[^"]*)?"$/.exec(header.trim())?.[1]
   if (version === undefined) throw new ApiError('PRECONDITION_FAILED')
   return Number(version)
 }

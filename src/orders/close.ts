@@ -43,14 +43,15 @@ export async function closeLapsedOrders(knex: Knex, orderIds: readonly string[])
 export type Cancellation =
   { kind: 'cancelled' } | { kind: 'not_found' } | { kind: 'not_pending'; status: string }
 
-/** Closes a buyer's own unpaid order now. One whose deadline has passed counts as closed already: it has lapsed. */
+/** Closes a buyer's own unpaid order now; again changes nothing. One whose deadline has passed counts as closed already: it has lapsed. */
 export function cancelOrder(knex: Knex, id: string, userId: string): Promise<Cancellation> {
   return retryingTransaction(knex, async (trx): Promise<Cancellation> => {
     const [order] = await trx('orders')
       .where({ id, user_id: userId })
       .forUpdate()
-      .select('id', 'event_id', 'status', trx.raw('expires_at <= now() AS lapsed'))
+      .select('id', 'event_id', 'status', 'close_reason', trx.raw('expires_at <= now() AS lapsed'))
     if (order === undefined) return { kind: 'not_found' }
+    if (order.close_reason === 'cancelled') return { kind: 'cancelled' }
     if (order.status !== 'pending') return { kind: 'not_pending', status: order.status }
     if (order.lapsed) return { kind: 'not_pending', status: 'closed' }
     await closeLocked(trx, [order], 'cancelled')

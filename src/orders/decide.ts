@@ -22,6 +22,8 @@ export type Verdict =
       expiresAtMs: number
       /** The order is paid already. */
       paid: boolean
+      /** The claim holds its units still; it does not once its order was closed. */
+      live: boolean
     }
   | { kind: 'void'; rid: string; reason: VoidReason }
   | { kind: 'unknown'; rid: string }
@@ -149,6 +151,7 @@ export function verdictOf(row: ReservationRow): Verdict {
     orderId,
     expiresAtMs: expiresAt.getTime(),
     paid: row.order_status === 'paid',
+    live: row.live === true,
   }
 }
 
@@ -255,6 +258,7 @@ async function insertOrders(trx: Knex.Transaction, inputs: readonly OrderInput[]
     orderId: i.order_id,
     expiresAtMs: created.get(i.order_id) ?? 0,
     paid: false,
+    live: true,
   }))
 }
 

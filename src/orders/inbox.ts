@@ -28,6 +28,8 @@ export interface ReservationRow {
   expires_at: Date | null
   order_status: 'pending' | 'paid' | 'closed' | 'refunded' | null
   close_reason: 'lapsed' | 'cancelled' | null
+  /** Whether the claim holds its units still; null when there is none. */
+  live: boolean | null
 }
 
 /**
@@ -50,6 +52,7 @@ export function findReservations(knex: Knex, rids: readonly string[]): Promise<R
       'o.expires_at',
       'o.status as order_status',
       'o.close_reason',
+      's.live',
     )
 }
 

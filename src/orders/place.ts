@@ -1,6 +1,7 @@
 /** Ordinary orders: bought outside a sale, straight from the inventory. */
 import type { Knex } from 'knex'
 import { v7 as uuidv7 } from 'uuid'
+import { noteMade } from '../platform/postgres/once.ts'
 import { retryingTransaction } from '../platform/postgres/transaction.ts'
 import { moveInventory } from '../products/inventory.ts'
 
@@ -18,7 +19,6 @@ export interface NewOrder {
 }
 
 const PAYMENT_WINDOW_S = 15 * 60
-const KEY_KEPT_S = 24 * 3_600
 
 /** Thrown inside the transaction, to roll it back. */
 class Refused extends Error {
@@ -33,8 +33,8 @@ class Refused extends Error {
  * Writes an order and takes its units out of the inventory, in one transaction; a key that the buyer has used in the
  * last 24 hours finds the order that it made.
  *
- * Lock order: buyer and products (key share, so that changes of a product need not wait), the order, inventory rows
- * by product id, last, because other orders of the same products wait for them.
+ * Lock order: buyer (key share), the key, products (key share, so that changes of a product need not wait), the
+ * order, inventory rows by product id, last, because other orders of the same products wait for them.
  */
 export async function placeOrder(knex: Knex, input: NewOrder): Promise<Placement> {
   try {
@@ -48,28 +48,25 @@ export async function placeOrder(knex: Knex, input: NewOrder): Promise<Placement
 async function place(trx: Knex.Transaction, { userId, items, idempotencyKey }: NewOrder): Promise<Placement> {
   const buyer = await trx('users').where({ id: userId, disabled: false }).forKeyShare().first('id')
   if (buyer === undefined) return { kind: 'unknown_buyer' }
-  const { lines, amount, currency } = await priceItems(trx, items)
   const orderId = uuidv7()
-  await forgetOldKey(trx, userId, idempotencyKey)
-  const inserted = await trx('orders')
+  const request = { userId, operation: 'order', key: idempotencyKey }
+  const earlier = await noteMade(trx, request, orderId)
+  if (earlier !== undefined) return { kind: 'placed', orderId: earlier }
+  const { lines, amount, currency } = await priceItems(trx, items)
+  const [order]: { expires_at_ms: number }[] = await trx('orders')
     .insert({
       id: orderId,
       user_id: userId,
       amount,
       currency,
       expires_at: trx.raw(`now() + ? * interval '1 second'`, [PAYMENT_WINDOW_S]),
-      idempotency_key: idempotencyKey,
     })
-    .onConflict(trx.raw('(user_id, idempotency_key) WHERE idempotency_key IS NOT NULL'))
-    .ignore()
-    .returning(['id', trx.raw('floor(extract(epoch FROM expires_at) * 1000)::bigint AS expires_at_ms')])
-  const [order] = inserted as { id: string; expires_at_ms: number }[]
-  if (order === undefined) return existingOrder(trx, userId, idempotencyKey)
+    .returning(trx.raw('floor(extract(epoch FROM expires_at) * 1000)::bigint AS expires_at_ms') as never)
   await trx('order_items').insert(lines.map((line) => ({ id: uuidv7(), order_id: orderId, ...line })))
   await trx('outbox').insert({
     topic: 'order.created',
     key: orderId,
-    payload: JSON.stringify({ order_id: orderId, expires_at_ms: order.expires_at_ms }),
+    payload: JSON.stringify({ order_id: orderId, expires_at_ms: order?.expires_at_ms }),
   })
   for (const { product_id: productId, quantity } of lines) {
     const move = { productId, delta: -quantity, reason: 'ordered', reference: orderId, actorId: userId }
@@ -109,18 +106,4 @@ async function priceItems(
   const [currency, ...others] = new Set(products.map((product) => product.currency))
   if (currency === undefined || others.length > 0) throw new Refused({ kind: 'mixed_currencies' })
   return { lines, currency, amount: lines.reduce((sum, line) => sum + line.quantity * line.unit_price, 0) }
-}
-
-/** A key may be used again after its time; the order keeps everything else. */
-async function forgetOldKey(trx: Knex.Transaction, userId: string, key: string): Promise<void> {
-  await trx('orders')
-    .where({ user_id: userId, idempotency_key: key })
-    .andWhereRaw(`created_at < now() - ? * interval '1 second'`, [KEY_KEPT_S])
-    .update({ idempotency_key: null })
-}
-
-async function existingOrder(trx: Knex.Transaction, userId: string, key: string): Promise<Placement> {
-  const order = await trx('orders').where({ user_id: userId, idempotency_key: key }).first('id')
-  if (order === undefined) throw new Error('the order of an idempotency key is gone')
-  return { kind: 'placed', orderId: order.id }
 }

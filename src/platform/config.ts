@@ -24,6 +24,10 @@ const list = z.string().transform((value) =>
     .filter((entry) => entry !== ''),
 )
 
+/** As browsers write it in `Origin`; anything else would never match. */
+const isOrigin = (value: string) =>
+  !value.includes('*') && URL.canParse(value) && new URL(value).origin === value
+
 const MIN_SECRET_BYTES = 32
 
 const schema = z
@@ -41,7 +45,12 @@ const schema = z
     PAYMENT_CALLBACK_URL: url('http', 'https').optional(),
     LOG_LEVEL: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']).default('info'),
     RATE_LIMIT: z.enum(['on', 'off']).default('on'),
-    CORS_ORIGINS: list.default([]),
+    CORS_ORIGINS: list
+      .refine(
+        (origins) => origins.every(isOrigin),
+        'must list origins such as https://shop.example:8443, no path',
+      )
+      .default([]),
     TRUST_PROXY: z.enum(['on', 'off']).default('off'),
     INTERNAL_NETWORKS: list
       .refine((networks) => networks.every(isNetwork), 'must list networks such as 10.0.0.0/8,::1/128')

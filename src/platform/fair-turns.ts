@@ -21,8 +21,11 @@ export function fairTurns(handler: RequestHandler, inFlight: InFlight): RequestL
   let scheduled = false
 
   async function work(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    await handler(request, response)
-    inFlight.leave()
+    try {
+      await handler(request, response)
+    } finally {
+      inFlight.leave(request)
+    }
   }
 
   function beginSome(): void {

@@ -1,5 +1,6 @@
 import { createServer, type Server } from 'node:http'
 import { once } from 'node:events'
+import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { fairTurns, type RequestHandler } from './fair-turns.ts'
 import { InFlight } from './in-flight.ts'
@@ -37,9 +38,27 @@ export async function listen(
   // Past a number, Node drops headers without a word: those that a proxy has appended. Their size is limited.
   server.maxHeadersCount = 0
   if (onBroken !== undefined) server.on('clientError', onBroken)
+  // Node refuses expectations other than 100-continue with an empty 417; RFC 9110 lets a server go on without.
+  server.on('checkExpectation', (...call) => server.emit('request', ...call))
+  noteUnused(server)
   server.listen(port, host)
   await once(server, 'listening')
   return server
+}
+
+/** Connections of a server on which no request has come yet. */
+const unused = new WeakMap<Server, Set<Socket>>()
+/** What was sent when a server began to close has arrived by then. */
+const LAST_REQUESTS_MS = 500
+
+function noteUnused(server: Server): void {
+  const sockets = new Set<Socket>()
+  unused.set(server, sockets)
+  server.on('connection', (socket: Socket) => {
+    sockets.add(socket)
+    socket.once('close', () => sockets.delete(socket))
+  })
+  server.on('request', ({ socket }) => sockets.delete(socket))
 }
 
 /** Takes no new connections, lets the requests in hand finish (up to `withinMs`), then closes. */
@@ -49,8 +68,11 @@ export async function closeServer(server: Server, withinMs = 8_000): Promise<voi
   server.closeIdleConnections()
   // Keep-alive connections that finish a request meanwhile become idle again and would hold the server open.
   const sweep = setInterval(() => server.closeIdleConnections(), 50)
+  // Those that browsers and proxies have opened ahead are not idle to Node, and would hold it open to the end.
+  const ahead = setTimeout(() => unused.get(server)?.forEach((socket) => socket.destroy()), LAST_REQUESTS_MS)
   const limit = setTimeout(() => server.closeAllConnections(), withinMs)
   await closed
   clearInterval(sweep)
+  clearTimeout(ahead)
   clearTimeout(limit)
 }

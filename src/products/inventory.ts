@@ -1,6 +1,7 @@
 import type { Knex } from 'knex'
 import { v7 as uuidv7 } from 'uuid'
 import { recordAudit, type Actor } from '../audit/audit.ts'
+import { findMade, noteMade } from '../platform/postgres/once.ts'
 
 /** How many units people may bring an inventory to. Units that come back may pass it: they are never refused. */
 export const MAX_STOCK = 100_000_000
@@ -69,12 +70,15 @@ export function adjustInventory(
   { productId, delta, reason }: { productId: string; delta: number; reason: string },
   actor: Actor,
 ): Promise<Adjusted> {
+  const request = { userId: actor.userId, operation: 'inventory.adjust', key: actor.idempotencyKey }
   return knex.transaction(async (trx): Promise<Adjusted> => {
     const before = await inventoryOf(trx, productId).forUpdate('inventory')
     if (before === undefined) return { kind: 'not_found' }
+    if ((await findMade(trx, request)) !== undefined) return { kind: 'adjusted', inventory: before }
     const stock = before.stock + delta
     if (stock < 0) return { kind: 'insufficient_stock' }
     if (delta > 0 && stock > MAX_STOCK) return { kind: 'stock_limit' }
+    await noteMade(trx, request, productId)
     const moved = await moveInventory(trx, { productId, delta, reason, actorId: actor.userId })
     if (!moved) throw new Error(`inventory of ${productId} changed while it was locked`)
     const change = { stock, delta, reason }

@@ -35,10 +35,13 @@ export function spikeKeys(eventId: string): SpikeKeys {
   }
 }
 
-/** Where a rebuild gathers an event's new state before it takes the place of the present one. */
-export function nextKeys(eventId: string): Pick<SpikeKeys, 'holders' | 'states' | 'lapses' | 'adjustments'> {
+/** Where the rebuild of one epoch gathers an event's new state before it takes the place of the present one. */
+export function nextKeys(
+  eventId: string,
+  epoch: number,
+): Pick<SpikeKeys, 'holders' | 'states' | 'lapses' | 'adjustments'> {
   const { holders, states, lapses, adjustments } = spikeKeys(eventId)
-  const next = (key: string) => `${key}:next`
+  const next = (key: string) => `${key}:next-${epoch}`
   return {
     holders: next(holders),
     states: next(states),

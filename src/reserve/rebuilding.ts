@@ -57,9 +57,17 @@ export interface NextState {
   adjustmentIds: readonly string[]
 }
 
-/** Writes the new state beside the present one; `swap` puts it in place. */
-export async function stageState(redis: Redis, eventId: string, state: NextState): Promise<void> {
-  const keys = nextKeys(eventId)
+/** What a rebuild that died has gathered is forgotten after this. */
+const FORGOTTEN_AFTER_S = 3_600
+
+/** Writes the new state of an epoch beside the present one; `swap` puts it in place. */
+export async function stageState(
+  redis: Redis,
+  eventId: string,
+  epoch: number,
+  state: NextState,
+): Promise<void> {
+  const keys = nextKeys(eventId, epoch)
   await redis.unlink(...Object.values(keys))
   const records = [...state.records].map(
     ([rid, record]) => [rid, typeof record === 'string' ? record : encodeRecord(record)] as const,
@@ -68,6 +76,7 @@ export async function stageState(redis: Redis, eventId: string, state: NextState
   for (const chunk of chunksOf([...state.holders])) await redis.hset(keys.holders, ...chunk.flat())
   for (const chunk of chunksOf([...state.lapses])) await redis.hset(keys.lapses, ...chunk.flat())
   for (const chunk of chunksOf(state.adjustmentIds)) await redis.sadd(keys.adjustments, ...chunk)
+  for (const key of Object.values(keys)) await redis.expire(key, FORGOTTEN_AFTER_S)
 }
 
 /** Ends the log entries of rids that have their verdict. */

@@ -132,9 +132,9 @@ export const spikeScripts = {
   }),
   swap: defineScript({
     file: lua('swap'),
-    keys: ({ eventId }: SwapInput) => {
+    keys: ({ eventId, epoch }: SwapInput) => {
       const k = spikeKeys(eventId)
-      const next = nextKeys(eventId)
+      const next = nextKeys(eventId, epoch)
       return [
         k.gate,
         k.stock,
@@ -148,9 +148,8 @@ export const spikeScripts = {
         next.adjustments,
       ]
     },
-    args: ({ epoch, status, startMs, endMs, granted, paid, perUserLimit, lapseLimit, stock }) => [
+    args: ({ epoch, startMs, endMs, granted, paid, perUserLimit, lapseLimit, stock }) => [
       epoch,
-      status,
       startMs,
       endMs,
       granted,
@@ -196,7 +195,6 @@ export const spikeScripts = {
 export type GateStatus = 'open' | 'paused' | 'ended' | 'closed'
 
 export interface SwapInput extends Omit<OpenInput, 'status'> {
-  status: Exclude<GateStatus, 'closed'>
   paid: number
   stock: number
 }

@@ -5,6 +5,7 @@
 import type { Knex } from 'knex'
 import { v7 as uuidv7 } from 'uuid'
 import { recordAudit, type Actor } from '../audit/audit.ts'
+import { findMade, noteMade } from '../platform/postgres/once.ts'
 import { moveInventory } from '../products/inventory.ts'
 import { lockEvent, MAX_GRANTED, SpikeEvent, type EventStatus } from './model.ts'
 
@@ -33,10 +34,13 @@ export function adjustStock(
   actor: Actor,
 ): Promise<StockChange> {
   const { delta, reason } = change
+  const request = { userId: actor.userId, operation: 'spike-event.stock', key: actor.idempotencyKey }
   return knex.transaction(async (trx): Promise<StockChange> => {
     const event = await lockEvent(trx, id)
     if (event === undefined) return { kind: 'not_found' }
-    const { status } = event
+    const { status, granted, available } = event
+    const made = await findMade(trx, request)
+    if (made !== undefined) return { kind: 'done', adjustment: { id: made, delta }, granted, available }
     if (status !== 'published' && status !== 'paused') return { kind: 'wrong_state', status }
     if (event.available + delta < 0) return { kind: 'too_few_free', available: event.available }
     if (event.granted + delta > MAX_GRANTED) return { kind: 'stock_limit', granted: event.granted }
@@ -51,7 +55,7 @@ export function adjustStock(
     if (!moved) return { kind: 'insufficient_stock' }
     const units = await grant(trx, event, delta)
     const adjustment = await addAdjustment(trx, { eventId: id, delta, reason, actorId: actor.userId })
-    const { granted, available } = event
+    await noteMade(trx, request, adjustment.id)
     await recordAudit(
       trx,
       actor,

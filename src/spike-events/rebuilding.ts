@@ -1,7 +1,7 @@
 /** What a rebuild of an event's Redis state needs of the event itself. */
 import type { Knex } from 'knex'
 import { recordAudit, type Actor } from '../audit/audit.ts'
-import { SpikeEvent, type EventStatus } from './model.ts'
+import { lockEvent, SpikeEvent, type EventStatus } from './model.ts'
 
 export type EpochRaise =
   { kind: 'raised'; epoch: number } | { kind: 'not_found' } | { kind: 'wrong_state'; status: EventStatus }
@@ -9,7 +9,7 @@ export type EpochRaise =
 /** Begins a new epoch, with its audit row. A draft has no state in Redis to rebuild. */
 export function raiseEpoch(knex: Knex, id: string, actor: Actor): Promise<EpochRaise> {
   return knex.transaction(async (trx): Promise<EpochRaise> => {
-    const event = await SpikeEvent.query(trx).findById(id).forUpdate()
+    const event = await lockEvent(trx, id)
     if (event === undefined) return { kind: 'not_found' }
     if (event.status === 'draft') return { kind: 'wrong_state', status: event.status }
     const epoch = event.epoch + 1

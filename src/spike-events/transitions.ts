@@ -5,6 +5,7 @@
 import type { Knex } from 'knex'
 import { v7 as uuidv7 } from 'uuid'
 import { recordAudit, type Actor } from '../audit/audit.ts'
+import { findMade, noteMade } from '../platform/postgres/once.ts'
 import { moveInventory } from '../products/inventory.ts'
 import { addAdjustment } from './ledger.ts'
 import { lockEvent, SpikeEvent, type EventStatus } from './model.ts'
@@ -29,11 +30,16 @@ export interface NewEvent {
 
 /** Writes a draft in the currency of its product. @returns `no_product` when that is unknown or deleted */
 export function createEvent(knex: Knex, input: NewEvent, actor: Actor): Promise<Creation> {
+  const request = { userId: actor.userId, operation: 'spike-event.create', key: actor.idempotencyKey }
+  const id = uuidv7()
   return knex.transaction(async (trx): Promise<Creation> => {
     const product = await lockProduct(trx, input.productId)
+    const made = (await findMade(trx, request)) ?? (product && (await noteMade(trx, request, id)))
+    const earlier = made === undefined ? undefined : await SpikeEvent.query(trx).findById(made)
+    if (earlier !== undefined) return { kind: 'done', event: earlier }
     if (product === undefined) return { kind: 'no_product', productId: input.productId }
     const event = await SpikeEvent.query(trx).insertAndFetch({
-      id: uuidv7(),
+      id,
       product_id: input.productId,
       start_at: input.startAt,
       end_at: input.endAt,

@@ -3,16 +3,24 @@ import { UniqueViolationError } from 'objection'
 import { v7 as uuidv7 } from 'uuid'
 import { User, type Role } from './model.ts'
 import { hashPassword, inHashingTurn, matchesPassword } from './passwords.ts'
+import { addFamily, type Session } from './sessions.ts'
 
-export type Registered = { kind: 'registered'; user: User } | { kind: 'email_taken' } | { kind: 'overloaded' }
+export type Registered =
+  { kind: 'registered'; user: User; session: Session } | { kind: 'email_taken' } | { kind: 'overloaded' }
 
-/** Makes an account with the role `user`. @param input email in any case; password in plain text */
+/**
+ * Makes an account with the role `user` and its first session in one, so that nothing changes the account in between.
+ * @param input email in any case; password in plain text
+ */
 export async function register(knex: Knex, input: { email: string; password: string }): Promise<Registered> {
   const turn = await inHashingTurn(() => hashPassword(input.password))
   if (turn.kind === 'overloaded') return turn
   const row = { id: uuidv7(), email: input.email.toLowerCase(), password_hash: turn.result }
   try {
-    return { kind: 'registered', user: await User.query(knex).insertAndFetch(row) }
+    return await knex.transaction(async (trx): Promise<Registered> => {
+      const user = await User.query(trx).insertAndFetch(row)
+      return { kind: 'registered', user, session: await addFamily(trx, user.id) }
+    })
   } catch (error) {
     if (error instanceof UniqueViolationError) return { kind: 'email_taken' }
     throw error

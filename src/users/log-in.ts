@@ -24,7 +24,10 @@ export async function logIn(
   mayEnter: (user: User) => boolean = () => true,
 ): Promise<LoggedIn> {
   const device = readDeviceToken(deps.key, input.deviceToken, input.email)
-  const check = await deps.loginLimit(device === undefined ? input : { device })
+  const { email, ip } = input
+  const check = await deps.loginLimit(
+    device === undefined ? { by: 'stranger', email, ip } : { by: 'device', email, device },
+  )
   if (check.kind !== 'allowed') return check
   const result = await authenticate(deps.knex, input)
   if (result.kind === 'refused') return result

@@ -1,4 +1,7 @@
-/** How often a password may be tried. Counted in Redis for all processes; without Redis nobody logs in. */
+/**
+ * How often a password may be tried, and how many accounts are made. Counted in Redis for all processes; without Redis
+ * nobody logs in and nobody registers.
+ */
 import { isIP } from 'node:net'
 import type { Redis } from 'ioredis'
 import { RateLimiterRedis, RateLimiterRes } from 'rate-limiter-flexible'
@@ -8,6 +11,8 @@ import { accountKey } from './account-key.ts'
 
 /** A device that somebody has logged in from before. Strangers can't use up what it has. */
 const PER_DEVICE = { points: 10, duration: 60 }
+/** All those devices of one account: every login makes one more, which must not be more tries. */
+const DEVICES_OF_ACCOUNT = { points: 50, duration: 900 }
 /** Everybody else: on one account from one address, on one account from anywhere, on all accounts together. */
 const PER_PAIR = { points: 10, duration: 60 }
 const PER_ACCOUNT = { points: 50, duration: 900 }
@@ -15,8 +20,15 @@ const ALL = { points: 3_000, duration: 60 }
 /** On any account from one address, where no other window counts addresses. */
 const PER_ADDRESS = { points: 30, duration: 60 }
 
-/** `device` is one whose token was checked. */
-export type LoginTry = { device: string } | { email: string; ip: string }
+/** All registrations together: each hashes a password, and addresses are cheap. */
+const REGISTRATIONS = { points: 1_200, duration: 60 }
+
+/** `device` is one whose token was checked, `owner` shows the password within a session. */
+export type LoginTry =
+  | { by: 'stranger'; email: string; ip: string }
+  | { by: 'device'; email: string; device: string }
+  | { by: 'owner'; userId: string }
+  | { by: 'registration' }
 
 export type LoginCheck =
   | { kind: 'allowed'; giveBack: () => Promise<void> }
@@ -55,24 +67,30 @@ export function createLoginLimit(options: Options): LoginLimit {
       ...size,
     })
   const devices = open('device', PER_DEVICE)
+  const devicesOfAccounts = open('devices', DEVICES_OF_ACCOUNT)
   const addresses = open('form', PER_ADDRESS)
   const pairs = open('pair', PER_PAIR)
   const accounts = open('account', PER_ACCOUNT)
   const all = open('all', ALL)
-  return (attempt) => {
-    if ('device' in attempt) return take([{ window: devices, key: attempt.device }], options.log)
+  const registrations = open('register', REGISTRATIONS)
+  const pointsOf = (attempt: LoginTry): Point[] => {
+    if (attempt.by === 'registration') return [{ window: registrations, key: 'all' }]
+    if (attempt.by === 'owner') return [{ window: devices, key: attempt.userId }]
     const account = accountKey(attempt.email)
+    if (attempt.by === 'device')
+      return [
+        { window: devices, key: attempt.device },
+        { window: devicesOfAccounts, key: account, shared: true },
+      ]
     const address = isIP(attempt.ip) === 0 ? 'no-address' : subscriberOf(attempt.ip)
-    return take(
-      [
-        ...(options.countAddresses ? [{ window: addresses, key: address }] : []),
-        { window: pairs, key: `${account}:${address}` },
-        { window: accounts, key: account, shared: true },
-        { window: all, key: 'strangers', shared: true },
-      ],
-      options.log,
-    )
+    return [
+      ...(options.countAddresses ? [{ window: addresses, key: address }] : []),
+      { window: pairs, key: `${account}:${address}` },
+      { window: accounts, key: account, shared: true },
+      { window: all, key: 'strangers', shared: true },
+    ]
   }
+  return (attempt) => take(pointsOf(attempt), options.log)
 }
 
 /** Takes a point of each window in turn; the first that is used up ends it, so a blocked try costs others nothing. */

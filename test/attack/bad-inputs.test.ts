@@ -7,6 +7,7 @@ import { pathOf } from '../../src/http/contract/openapi.ts'
 import type { Access, RouteSpec } from '../../src/http/contract/route.ts'
 import { createAccount, createBuyers } from '../factories/accounts.ts'
 import { createSale } from '../factories/sales.ts'
+import { noteSeen } from '../support/conformance.ts'
 import { badRequests, type RawRequest } from '../support/bad-inputs.ts'
 import { createFlood, eachOf, type Flood } from '../support/flood.ts'
 import { createStage, type Stage } from '../support/stage.ts'
@@ -59,6 +60,8 @@ describe('generated bad inputs', () => {
       const surprises: string[] = []
       await eachOf(requests, AT_ONCE, async (input: RawRequest) => {
         const { status, text } = await flood.send(input)
+        const error = /"error":"([A-Z_]+)"/.exec(text)?.[1]
+        noteSeen(name, { status, body: error === undefined ? {} : { error } })
         if (status >= 500) seen.serverErrors++
         const refused = status >= 400 && status < 500 && /^\{"code":\d{5},"error":"[A-Z_]+"/.test(text)
         if (!refused)

@@ -157,6 +157,20 @@ describe('attacks on payments', () => {
     },
   )
 
+  attack(
+    'one transaction of the provider told for two payments: 409 for the second, which stays unpaid',
+    async () => {
+      const [paid, other] = [await openPayment(), await openPayment()]
+      expect((await send(paid.callback)).body.data.result).to.equal('paid')
+      await atRest(world, paid.eventId, other.eventId)
+      await unchanged(world, [paid.eventId, other.eventId], async () => {
+        const stolen = { ...other.callback, txn_id: paid.callback.txn_id }
+        expectRefusal(await send(stolen), 409, 'PAYMENT_MISMATCH')
+      })
+      expect((await readOrder(api, other.orderId, buyer)).status).to.equal('pending')
+    },
+  )
+
   attack('a signed callback for a payment that is not there: 404', async () => {
     const { eventId, callback } = await openPayment()
     await unchanged(world, [eventId], async () =>

@@ -89,7 +89,7 @@ describe('the registry of scripts', () => {
     it(`${file} is given keys of one hash tag, each once`, () => {
       const keys = definition.keys(INPUT)
       for (const key of keys)
-        expect(key).to.match(new RegExp(`^\\{spike:${INPUT.eventId}\\}:[a-z]+(:next)?$`))
+        expect(key).to.match(new RegExp(`^\\{spike:${INPUT.eventId}\\}:[a-z]+(:next-1)?$`))
       expect(new Set(keys).size).to.equal(keys.length)
     })
 

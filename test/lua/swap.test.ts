@@ -17,7 +17,6 @@ describe('swap.lua', () => {
     ground.scripts.swap({
       eventId: spike.id,
       epoch: 2,
-      status: 'open',
       startMs: 1_000,
       endMs: 2_000,
       granted: 8,
@@ -38,7 +37,7 @@ describe('swap.lua', () => {
       orderId: uuidv7(),
       expiresAtMs: 9,
     } as const
-    await stageState(ground.redis, spike.id, {
+    await stageState(ground.redis, spike.id, 2, {
       records: new Map([[rid, { ...record, reason: undefined }]]),
       holders: new Map([[userId, rid]]),
       lapses: new Map([[userId, 2]]),
@@ -47,7 +46,13 @@ describe('swap.lua', () => {
     return { rid, userId, adjustment, orderId: record.orderId }
   }
 
-  it('puts the gathered state in place of the present one and writes the gate', async () => {
+  /** As `stage`, without the time limits, which would make two dumps differ. */
+  async function stageForEver(spike: Spike) {
+    await stage(spike)
+    for (const key of Object.values(nextKeys(spike.id, 2))) await ground.redis.persist(key)
+  }
+
+  it('puts the gathered state in place of the present one and writes the gate, closed still', async () => {
     const spike = await ground.open()
     const old = await spike.held()
     const next = await stage(spike)
@@ -56,7 +61,7 @@ describe('swap.lua', () => {
     const { redis } = ground
     expect(await redis.hgetall(spike.keys.gate)).to.deep.equal({
       epoch: '2',
-      status: 'open',
+      status: 'closed',
       start_ms: '1000',
       end_ms: '2000',
       granted: '8',
@@ -72,7 +77,9 @@ describe('swap.lua', () => {
     expect(await redis.hgetall(spike.keys.lapses)).to.deep.equal({ [next.userId]: '2' })
     expect(await redis.smembers(spike.keys.adjustments)).to.deep.equal([next.adjustment])
     expect(await redis.xlen(spike.keys.log), `the entry of ${old.rid}`).to.equal(1)
-    expect(await redis.exists(...Object.values(nextKeys(spike.id)))).to.equal(0)
+    expect(await redis.exists(...Object.values(nextKeys(spike.id, 2)))).to.equal(0)
+    const { states, holders, lapses, adjustments } = spike.keys
+    for (const key of [states, holders, lapses, adjustments]) expect(await redis.ttl(key), key).to.equal(-1)
   })
 
   it('leaves nothing of the old state where the new one has nothing', async () => {
@@ -94,14 +101,14 @@ describe('swap.lua', () => {
 
   it('changes nothing while the gate is not closed', async () => {
     const spike = await ground.open()
-    await stage(spike)
+    await stageForEver(spike)
     expect(await expectNothingChanged(spike, () => swap(spike))).to.equal('STALE')
   })
 
   for (const epoch of [2, 10])
     it(`changes nothing for an epoch 2 where epoch ${epoch} is`, async () => {
       const spike = await ground.open({ epoch })
-      await stage(spike)
+      await stageForEver(spike)
       await spike.setStatus('closed')
       expect(await expectNothingChanged(spike, () => swap(spike))).to.equal('STALE')
     })

@@ -26,6 +26,7 @@ export function expectDeclared(method: string, path: string, reply: Answer): voi
   )
   if (found === undefined || reply.status === 405) return
   const { name, route, errors } = found
+  noteSeen(name, reply)
   const declared = route.replies[reply.status]
   try {
     if (declared !== undefined) expectReply(declared, reply)
@@ -36,6 +37,42 @@ export function expectDeclared(method: string, path: string, reply: Answer): voi
       `${name} does not answer as it is declared: ${message}\n${reply.text.slice(0, 2_000)}`,
     )
   }
+}
+
+/** Answers that tests have got: `route status` of declared replies, `route ERROR` of refusals. */
+const seen = new Set<string>()
+
+/** Notes an answer that came by another way than the test clients. */
+export function noteSeen(
+  route: string,
+  { status, body }: { status: number; body: { error?: string } },
+): void {
+  seen.add(`${route} ${body.error ?? status}`)
+}
+
+/** Made by one guard for all routes alike: seen on one route is seen. A 500 is a bug, and nobody can ask for one. */
+const SHARED = new Set<ErrorName>([
+  'PAYLOAD_TOO_LARGE',
+  'UNSUPPORTED_MEDIA_TYPE',
+  'RATE_LIMITED',
+  'NOT_READY',
+  'OVERLOADED',
+  'IDEMPOTENCY_IN_FLIGHT',
+  'IDEMPOTENCY_MISMATCH',
+])
+
+/** Which of the declared answers no test has got, and how many there are. */
+export function unseenAnswers(): { unseen: string[]; declared: number } {
+  const own = ROUTES.flatMap(({ name, route }) => [
+    ...Object.keys(route.replies).map((status) => `${name} ${status}`),
+    ...errorsOf(route)
+      .filter((error) => !SHARED.has(error) && error !== 'INTERNAL')
+      .map((error) => `${name} ${error}`),
+  ])
+  const ends = new Set([...seen].map((answer) => answer.split(' ')[1]))
+  const shared = [...SHARED].filter((error) => !ends.has(error)).map((error) => `any route ${error}`)
+  const unseen = own.filter((answer) => !seen.has(answer))
+  return { unseen: [...unseen, ...shared], declared: own.length + SHARED.size }
 }
 
 function expectError(errors: ReadonlySet<string>, { status, body }: Answer): void {

@@ -1,5 +1,6 @@
 /** Bytes to a server, past everything that would keep a client from sending them. */
 import type { Socket } from 'node:net'
+import { expect } from 'chai'
 import { noteStatus } from './attack.ts'
 import { openSocket } from './sockets.ts'
 
@@ -29,6 +30,18 @@ export async function sendRaw(
   const answers = await listening
   socket.destroy()
   return answers
+}
+
+/** Sees that each of these gets one answer, which is this one, and that the server hangs up on the rest. */
+export async function expectHungUp(
+  baseUrl: string,
+  requests: Record<string, string>,
+  status: number,
+): Promise<void> {
+  for (const [what, text] of Object.entries(requests)) {
+    const { statuses, closed } = await sendRaw(baseUrl, Buffer.from(text, 'latin1'))
+    expect([statuses, closed], what).to.deep.equal([[status], true])
+  }
 }
 
 /** Sends the head, then one byte after the other, until the server has had enough. */

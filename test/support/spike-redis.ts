@@ -68,7 +68,7 @@ export function openSpikeRedis(): SpikeRedis {
     },
     async close() {
       for (const spike of spikes)
-        await redis.unlink(...Object.values(spike.keys), ...Object.values(nextKeys(spike.id)))
+        await redis.unlink(...Object.values(spike.keys), ...Object.values(nextKeys(spike.id, 2)))
       for (const client of clients) client.disconnect()
     },
   }

@@ -20,6 +20,7 @@ const TABLES = [
   'payment_events',
   'refunds',
   'audit_log',
+  'keyed_requests',
 ]
 
 export interface StoredState {

@@ -16,6 +16,7 @@ import { loadScripts, type Scripts } from '../../src/platform/redis/define-scrip
 import { spikeScripts } from '../../src/reserve/scripts.ts'
 import { freePort } from '../../tools/lib/set-up.ts'
 import { compose as composeWorkers } from '../../workers/compose.ts'
+import './coverage-of-contract.ts'
 import { createTestDatabase, dropTemplate } from './database.ts'
 
 export interface World {

@@ -98,6 +98,14 @@ describe('loadConfig', () => {
     ['PAYMENT_CALLBACK_URL', 'ftp://shop.test'],
     ['INTERNAL_NETWORKS', '10.0.0.0'],
     ['INTERNAL_NETWORKS', '10.0.0.0/8,anybody'],
+    ['CORS_ORIGINS', '*'],
+    ['CORS_ORIGINS', 'null'],
+    ['CORS_ORIGINS', 'shop.example'],
+    ['CORS_ORIGINS', 'https://shop.example/'],
+    ['CORS_ORIGINS', 'https://*.example'],
+    ['CORS_ORIGINS', 'https://Shop.example'],
+    ['CORS_ORIGINS', 'https://shop.example:443'],
+    ['CORS_ORIGINS', 'https://a.test,https://b.test/path'],
     ['MAX_IN_FLIGHT', '0'],
     ['MAX_IN_FLIGHT', 'many'],
     ['NAMESPACE', 'has space'],
@@ -143,8 +151,8 @@ describe('loadConfig', () => {
 
   it('reads a list of origins', () => {
     expect(
-      loadConfig({ ...GOOD, CORS_ORIGINS: ' https://a.test, ,https://b.test' }).corsOrigins,
-    ).to.deep.equal(['https://a.test', 'https://b.test'])
+      loadConfig({ ...GOOD, CORS_ORIGINS: ' https://a.test, ,http://[::1]:8080' }).corsOrigins,
+    ).to.deep.equal(['https://a.test', 'http://[::1]:8080'])
   })
 
   it('reads a list of networks, which may be empty', () => {

@@ -58,16 +58,32 @@ describe('turns of requests', () => {
     expect(inFlight.isExcess(e)).to.equal(false)
   })
 
-  it('are not counted while they wait for their clients', async () => {
+  it('are not counted while they wait for their clients, and may be too many afterwards', async () => {
     const inFlight = new InFlight(1)
-    inFlight.enter({})
-    await inFlight.aside(async () => {
+    const [slow, quick] = [{}, {}]
+    inFlight.enter(slow)
+    await inFlight.aside(slow, async () => {
       expect(inFlight.count).to.equal(0)
-      expect(inFlight.enter({})).to.equal('counted')
+      expect(inFlight.enter(quick)).to.equal('counted')
     })
-    expect(inFlight.count).to.equal(2)
-    await inFlight.aside(() => Promise.reject(new Error('gone'))).catch(() => undefined)
-    expect(inFlight.count).to.equal(2)
-    expect(inFlight.enter({})).to.equal('excess')
+    expect(inFlight.count).to.equal(1)
+    expect([slow, quick].map((request) => inFlight.isExcess(request))).to.deep.equal([true, false])
+    for (const request of [slow, quick, quick]) inFlight.leave(request)
+    expect(inFlight.count).to.equal(0)
+  })
+
+  it('give nothing back that they do not have: excess ones, and those whose client has gone', async () => {
+    const inFlight = new InFlight(1)
+    const [first, excess] = [{}, {}]
+    inFlight.enter(first)
+    inFlight.enter(excess)
+    await inFlight.aside(excess, async () => expect(inFlight.count).to.equal(1))
+    inFlight.leave(excess)
+    expect(inFlight.count).to.equal(1)
+    const gone = inFlight.aside(first, () => Promise.reject(new Error('gone')))
+    expect(inFlight.count).to.equal(0)
+    await gone.catch(() => undefined)
+    inFlight.leave(first)
+    expect(inFlight.count).to.equal(0)
   })
 })

@@ -103,6 +103,7 @@ describe('the OpenAPI document', () => {
       expect(headers.map(({ name, required }) => [name, required])).to.deep.equal([
         ...(route.idempotency ? [['Idempotency-Key', route.idempotency === 'required']] : []),
         ...(route.ifMatch ? [['If-Match', true]] : []),
+        ...Object.keys(route.headers ?? {}).map((header) => [header, false]),
         ...(304 in route.replies ? [['If-None-Match', false]] : []),
       ])
       expect(operation['x-access']).to.equal(route.access)
@@ -121,7 +122,11 @@ describe('the OpenAPI document', () => {
     it(`says of ${name} what it refuses`, () => {
       const refusals = Object.entries(operation.responses).filter(([status]) => !(status in route.replies))
       const told = refusals.flatMap(([status, { $ref = '' }]) => {
-        const { error, code } = refusalOf(resolve($ref) as Response)
+        const response = resolve($ref) as Response
+        const { error, code } = refusalOf(response)
+        expect('WWW-Authenticate' in (response.headers ?? {})).to.equal(
+          error.enum.includes('UNAUTHENTICATED'),
+        )
         const codes = error.enum.map((one) => Number(status) * 100 + errorEntry(one).n)
         expect(code.enum).to.deep.equal(codes)
         return error.enum

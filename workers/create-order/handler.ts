@@ -31,7 +31,12 @@ export function createOrderHandler(deps: CreateOrderDependencies): JobHandler<Cr
     maxBatch: MAX_BATCH,
     maxWaitMs: MAX_WAIT_MS,
   })
-  return async ({ rid }) => outcomeOf(await decide(rid))
+  return async ({ rid }) => {
+    const verdict = await decide(rid)
+    // A rid that late money has made has no entry in the reservation log: nobody but this job would tell Redis.
+    if (verdict.kind === 'ordered' && verdict.paid) await applyOrdered(deps.scripts, verdict)
+    return outcomeOf(verdict)
+  }
 }
 
 /**
@@ -50,11 +55,15 @@ export async function applyVerdicts(
     log.warn({ err: failed[0]?.reason, count: failed.length }, 'verdicts not applied, left to the relay')
 }
 
-/** Both go out in one pipeline, in this order; a reservation that late money has made is paid when it is confirmed. */
-async function applyOrdered(
+/**
+ * Tells Redis of an order; both go out in one pipeline, in this order. A claim that is not live any more was released,
+ * or is about to be: a late word on it must not take its unit again.
+ */
+export async function applyOrdered(
   scripts: CreateOrderDependencies['scripts'],
   verdict: Extract<Verdict, { kind: 'ordered' }>,
 ): Promise<void> {
+  if (!verdict.live) return
   const confirmed = scripts.confirm(verdict)
   const paid = verdict.paid ? scripts.markPaid(verdict) : undefined
   await Promise.all([confirmed, paid])

@@ -14,6 +14,7 @@ import { publishReservation } from '../../src/publish/publish-reservation.ts'
 import { agedEntries, type LogEntry } from '../../src/reserve/log.ts'
 import type { spikeScripts } from '../../src/reserve/scripts.ts'
 import { followedEventIds } from '../../src/spike-events/model.ts'
+import { applyOrdered } from '../create-order/handler.ts'
 import { forEachEvent } from '../for-each-event.ts'
 
 /** The usual way needs milliseconds; an API process waits 250 ms for its confirm. */
@@ -25,7 +26,7 @@ const CONFIRM_WAIT_MS = 5_000
 interface LogRelayDependencies {
   knex: Knex
   redis: Redis
-  scripts: Pick<Scripts<typeof spikeScripts>, 'confirm' | 'markQueued'>
+  scripts: Pick<Scripts<typeof spikeScripts>, 'confirm' | 'markPaid' | 'markQueued'>
   publisher: ConfirmPublisher
   log: Logger
 }
@@ -56,7 +57,7 @@ async function relayEvent(deps: LogRelayDependencies, eventId: string): Promise<
   for (const row of rows) {
     if (row.status !== 'ordered') continue
     const verdict = verdictOf(row)
-    if (verdict.kind === 'ordered') await deps.scripts.confirm(verdict)
+    if (verdict.kind === 'ordered') await applyOrdered(deps.scripts, verdict)
   }
   // `queued` means that the broker has it: publishing again would only add to a backlog that it waits in.
   const unsent = entries.filter((entry) => !received.has(entry.rid) && entry.state === 'held')

@@ -8,6 +8,7 @@ import type { CreateOrderPayload } from '../../src/contracts/jobs/create-order.t
 import { closeLapsedOrders, overdueOrders } from '../../src/orders/close.ts'
 import { undecidedRids } from '../../src/orders/inbox.ts'
 import type { JobProducer } from '../../src/platform/bullmq/job.ts'
+import { forgetMade } from '../../src/platform/postgres/once.ts'
 import { Loop } from '../../src/platform/loop.ts'
 import type { Logger } from '../../src/platform/logger.ts'
 import { rebuildIfLost, type RebuildDependencies } from '../../src/rebuild.ts'
@@ -62,6 +63,7 @@ export function catchUp(deps: CatchUpDependencies): Loop {
         await followEvent(deps.sale, id)
         await rebuildIfLost(deps.rebuild, id)
       })
+      await forgetMade(knex)
       const revived = await reviveUndecided(knex, deps.createOrders)
       if (revived > 0) log.info({ revived }, 'undecided reservations queued again')
       return { more: false }

@@ -43,7 +43,7 @@ export const accountRoutes = {
     limit: 'login',
     body: z.strictObject({ email, password: newPassword }),
     replies: { 201: { description: 'The account and its first session.', data: sessionData } },
-    errors: ['EMAIL_TAKEN'],
+    errors: ['EMAIL_TAKEN', 'RATE_LIMITED'],
   }),
   login: defineRoute({
     method: 'post',
@@ -63,12 +63,12 @@ export const accountRoutes = {
     tag: 'accounts',
     summary: 'Exchange a refresh token for a new session',
     description:
-      'Each refresh token works once. A token that comes a second time was copied: all tokens of its login end.',
+      'Each refresh token works once. A token that comes a second time was copied: all tokens of its login end. One login is refreshed at most 30 times a minute.',
     access: 'anyone',
     limit: 'write',
     body: z.strictObject({ refresh_token: refreshToken }),
     replies: { 200: { description: 'A new session.', data: sessionData } },
-    errors: ['INVALID_REFRESH_TOKEN'],
+    errors: ['INVALID_REFRESH_TOKEN', 'RATE_LIMITED'],
   }),
   logout: defineRoute({
     method: 'post',

@@ -6,6 +6,7 @@ import type { Components, Json } from './schemas.ts'
 const HEADERS: Readonly<Record<string, string>> = {
   'X-Request-Id': 'The request id of the caller when it was harmless, else a new one.',
   'Retry-After': 'Seconds after which trying again makes sense.',
+  'WWW-Authenticate': '`Bearer`: how to authenticate.',
   'RateLimit-Policy': 'The tighter window of this request: `"name";q=requests;w=seconds`.',
   RateLimit: 'What is left of it: `"name";r=requests;t=seconds until it begins anew`.',
   'Idempotent-Replayed': '`true` when this is the kept answer of an earlier request with the same key.',
@@ -54,6 +55,7 @@ function replyOf(
 function refusal(names: readonly ErrorName[], limited: string[]): Json {
   const entries = names.map((name) => ({ name, ...errorEntry(name) }))
   const retry = entries.some((entry) => entry.retryAfterS !== undefined) ? ['Retry-After'] : []
+  const challenge = entries.some((entry) => entry.challenge !== undefined) ? ['WWW-Authenticate'] : []
   const narrowed = {
     type: 'object',
     properties: {
@@ -64,7 +66,7 @@ function refusal(names: readonly ErrorName[], limited: string[]): Json {
   }
   return {
     description: entries.map(({ name, en }) => `\`${name}\`: ${en}`).join('\n\n'),
-    headers: shared(['X-Request-Id', ...retry, ...limited]),
+    headers: shared(['X-Request-Id', ...retry, ...challenge, ...limited]),
     content: {
       'application/json': { schema: { allOf: [{ $ref: '#/components/schemas/Error' }, narrowed] } },
     },

@@ -103,13 +103,14 @@ function parameters(route: RouteSpec, components: Components): Json[] {
   ]
   if (route.idempotency !== undefined) {
     const text =
-      'Repeats of the same request with the same key get the answer of the first; kept for 24 hours.'
+      'Repeats of the same request with the same key get the answer of the first; kept for 24 hours, 1,000 a user.'
     found.push(
       header('Idempotency-Key', route.idempotency === 'required', text, { minLength: 1, maxLength: 257 }),
     )
   }
   if (route.ifMatch !== undefined)
     found.push(header('If-Match', true, 'The ETag of the version that was read, or `*`.', {}))
+  for (const [name, text] of Object.entries(route.headers ?? {})) found.push(header(name, false, text, {}))
   if (304 in route.replies) found.push(header('If-None-Match', false, 'The ETag of what the client has.', {}))
   return found
 }

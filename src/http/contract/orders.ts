@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { CLOSE_REASONS, id, money, quantity } from '../../contracts/values.ts'
+import { amount, CLOSE_REASONS, id, money, quantity } from '../../contracts/values.ts'
 import { ORDER_SORTS, ORDER_STATUSES } from '../../orders/model.ts'
 import { callbackSchema } from '../../payments/callback.ts'
 import { OUTCOMES } from '../../payments/provider.ts'
@@ -8,7 +8,7 @@ import { defineRoute } from './route.ts'
 
 const refundData = z.object({
   id,
-  amount: money,
+  amount,
   currency: z.string(),
   reason: z.enum(['order_closed', 'already_paid']),
   status: z.enum(['open', 'done']),
@@ -19,7 +19,7 @@ const refundData = z.object({
 const paymentData = z.object({
   id,
   status: z.enum(['pending', 'captured', 'failed']),
-  amount: money,
+  amount,
   currency: z.string(),
   created_at: timestamp,
 })
@@ -32,7 +32,7 @@ export const orderData = z
     reservation_id: id.nullable(),
     status: z.enum(ORDER_STATUSES),
     close_reason: z.enum(CLOSE_REASONS).nullable(),
-    amount: money,
+    amount,
     currency: z.string(),
     items: z.array(z.object({ product_id: id, quantity: z.int(), unit_price: money })),
     expires_at: timestamp.describe('Until when a pending order has to be paid.'),

@@ -85,6 +85,7 @@ export const purchaseRoutes = {
     access: 'user',
     limit: 'read',
     params: ridParams,
+    headers: { 'Last-Event-ID': 'The id of the last event that was heard; browsers send it by themselves.' },
     replies: {
       200: { description: 'The stream.', content: 'text/event-stream' },
       204: { description: 'Last-Event-ID names the verdict: there is nothing to wait for.' },

@@ -45,6 +45,8 @@ export interface RouteSpec {
   probe?: true
   params?: z.ZodObject
   query?: z.ZodObject
+  /** Request headers that only this route reads, with what they say. */
+  headers?: Readonly<Record<string, string>>
   body?: z.ZodType
   replies: Readonly<Record<number, ReplySpec>>
   /** What this route may refuse on top of what its other properties imply; see `errorsOf`. */
@@ -65,7 +67,7 @@ export function errorsOf(route: RouteSpec): ErrorName[] {
     [access === 'operator' || access === 'admin', ['FORBIDDEN']],
     [route.limit !== 'none', ['RATE_LIMITED']],
     [route.method !== 'get', ['VALIDATION_FAILED', 'PAYLOAD_TOO_LARGE', 'UNSUPPORTED_MEDIA_TYPE']],
-    [route.idempotency !== undefined, ['IDEMPOTENCY_IN_FLIGHT', 'IDEMPOTENCY_MISMATCH']],
+    [route.idempotency !== undefined, ['IDEMPOTENCY_IN_FLIGHT', 'IDEMPOTENCY_MISMATCH', 'RATE_LIMITED']],
     [route.idempotency === 'required', ['IDEMPOTENCY_KEY_REQUIRED']],
     [route.ifMatch !== undefined, ['PRECONDITION_REQUIRED', 'PRECONDITION_FAILED']],
     [route.internal === true, ['NOT_FOUND']],

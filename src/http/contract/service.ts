@@ -3,7 +3,7 @@ import { defineRoute } from './route.ts'
 
 const readinessData = z
   .object({
-    status: z.enum(['ready', 'not_ready']),
+    status: z.literal('ready'),
     checks: z
       .record(z.string(), z.enum(['ok', 'down']))
       .optional()
@@ -37,11 +37,10 @@ export const serviceRoutes = {
     access: 'anyone',
     limit: 'none',
     probe: true,
-    replies: {
-      200: { description: 'It can.', data: readinessData },
-      503: { description: 'It can not; `checks` says why.', data: readinessData },
-    },
-    errors: [],
+    description:
+      'When it can not, the `data` of `NOT_READY` has the `status` `not_ready` and the same `checks`, which say why.',
+    replies: { 200: { description: 'It can.', data: readinessData } },
+    errors: ['NOT_READY'],
   }),
   metrics: defineRoute({
     method: 'get',

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import type { IdempotencyStore } from '../../platform/idempotency/store.ts'
+import type { IdempotencyStore, Place } from '../../platform/idempotency/store.ts'
 import type { Logger } from '../../platform/logger.ts'
 import { answer, claimsOf, type Context } from '../context.ts'
 import { ApiError } from '../errors.ts'
@@ -19,7 +19,9 @@ interface KeptReply {
  * (draft-ietf-httpapi-idempotency-key-header-07).
  *
  * Only answers of success are kept. A refusal has changed nothing: its key is set free, so that the same request can
- * be tried again with it, for example when a sale has begun meanwhile. The same goes for a handler that throws.
+ * be tried again with it, for example when a sale has begun meanwhile. A handler that throws sets it free too, although
+ * it may have changed something: the reply to its COMMIT may be lost. This is a memory of answers; what must not be
+ * done twice even then is guarded in PostgreSQL.
  */
 export function idempotencyGuard(deps: { store: IdempotencyStore; log: Logger }): Guards['idempotent'] {
   return (mode, name) => async (ctx, next) => {
@@ -28,13 +30,16 @@ export function idempotencyGuard(deps: { store: IdempotencyStore; log: Logger })
       if (mode === 'required') throw new ApiError('IDEMPOTENCY_KEY_REQUIRED')
       return next()
     }
-    const place = digest(claimsOf(ctx).sub, name, key)
+    const userId = claimsOf(ctx).sub
+    const place = { userId, key: digest(userId, name, key) }
     const begun = await deps.store.begin(place, fingerprintOf(ctx))
     switch (begun.kind) {
       case 'differs':
         throw new ApiError('IDEMPOTENCY_MISMATCH')
       case 'under_way':
         throw new ApiError('IDEMPOTENCY_IN_FLIGHT')
+      case 'too_many':
+        throw new ApiError('RATE_LIMITED', { retryAfterS: Math.ceil(begun.freeInMs / 1_000) })
       case 'done':
         return replay(ctx, JSON.parse(begun.reply) as KeptReply)
       case 'begun': {
@@ -89,7 +94,7 @@ function replay(ctx: Context, reply: KeptReply): void {
 /** The work is done either way: when Redis does not take the reply, its client gets it all the same. */
 async function settle(
   { store, log }: { store: IdempotencyStore; log: Logger },
-  place: string,
+  place: Place,
   token: string,
   reply: KeptReply | undefined,
 ): Promise<void> {

@@ -8,10 +8,13 @@ const METHODS = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIO
 export function countRequests(metrics: Metrics): Middleware {
   return async (ctx, next) => {
     const began = performance.now()
-    await next()
-    const method = METHODS.has(ctx.method) ? ctx.method : 'other'
-    const route = (ctx as unknown as RouterContext).routerPath ?? 'none'
-    metrics.requests.inc({ method, route, status: ctx.status })
-    metrics.durations.observe({ method, route }, (performance.now() - began) / 1_000)
+    try {
+      await next()
+    } finally {
+      const method = METHODS.has(ctx.method) ? ctx.method : 'other'
+      const route = (ctx as unknown as RouterContext).routerPath ?? 'none'
+      metrics.requests.inc({ method, route, status: ctx.status })
+      metrics.durations.observe({ method, route }, (performance.now() - began) / 1_000)
+    }
   }
 }

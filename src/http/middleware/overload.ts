@@ -2,7 +2,7 @@ import type { InFlight } from '../../platform/in-flight.ts'
 import type { Metrics } from '../../platform/metrics.ts'
 import { CONTRACT } from '../contract/index.ts'
 import type { RouteSpec } from '../contract/route.ts'
-import type { Middleware } from '../context.ts'
+import type { Context, Middleware } from '../context.ts'
 import { ApiError } from '../errors.ts'
 
 const PROBES = new Set(
@@ -11,11 +11,18 @@ const PROBES = new Set(
     .map((route) => route.path),
 )
 
-/** Refuses at once what is one request too many, so that those in hand are answered in time. */
+/**
+ * Refuses at once what is one request too many, so that those in hand are answered in time. Probes are let past: they
+ * cost little, and tell that there are too many.
+ */
 export function refuseExcess(inFlight: InFlight, metrics: Metrics): Middleware {
   return async (ctx, next) => {
-    if (!inFlight.isExcess(ctx.req) || PROBES.has(ctx.path)) return next()
+    if (!inFlight.isExcess(ctx.req) || isProbe(ctx)) return next()
     metrics.shed.inc()
     throw new ApiError('OVERLOADED')
   }
+}
+
+function isProbe(ctx: Context): boolean {
+  return (ctx.method === 'GET' || ctx.method === 'HEAD') && PROBES.has(ctx.path)
 }

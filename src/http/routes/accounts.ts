@@ -33,12 +33,18 @@ function sessionHandlers(
   const { knex } = deps
   return {
     register: async ({ body }) => {
+      const check = await deps.loginLimit({ by: 'registration' })
+      if (check.kind === 'limited') return refuse('RATE_LIMITED', { retryAfterS: check.retryAfterS })
+      if (check.kind === 'not_ready') return refuse('NOT_READY')
       const result = await register(knex, body)
-      if (result.kind === 'email_taken') return refuse('EMAIL_TAKEN')
-      if (result.kind === 'overloaded') return refuse('OVERLOADED')
-      const session = await openSession(knex, result.user)
-      if (session === undefined) return refuse('UNAUTHENTICATED')
-      return { status: 201, data: presentSession(deps.key, result.user, session) }
+      switch (result.kind) {
+        case 'email_taken':
+          return refuse('EMAIL_TAKEN')
+        case 'overloaded':
+          return refuse('OVERLOADED')
+        case 'registered':
+          return { status: 201, data: presentSession(deps.key, result.user, result.session) }
+      }
     },
     login: async ({ ctx, body }) => {
       const { email, password, device_token: deviceToken } = body
@@ -62,8 +68,14 @@ function sessionHandlers(
     refresh: async ({ ctx, requestId, body }) => {
       const userId = callerOf(ctx, deps)
       const result = await rotateSession(knex, body.refresh_token, { userId, requestId })
-      if (result.kind === 'refused') return refuse('INVALID_REFRESH_TOKEN')
-      return { status: 200, data: presentSession(deps.key, result.user, result.session) }
+      switch (result.kind) {
+        case 'refused':
+          return refuse('INVALID_REFRESH_TOKEN')
+        case 'too_many':
+          return refuse('RATE_LIMITED', { retryAfterS: result.retryAfterS })
+        case 'rotated':
+          return { status: 200, data: presentSession(deps.key, result.user, result.session) }
+      }
     },
     logout: async ({ body }) => {
       await endSession(knex, body.refresh_token)
@@ -84,7 +96,7 @@ function userHandlers(
     },
     changePassword: async ({ claims, body, requestId }) => {
       // Whoever holds a session guesses in a window of the account's own, and holds up nobody's login.
-      const check = await deps.loginLimit({ device: claims.sub })
+      const check = await deps.loginLimit({ by: 'owner', userId: claims.sub })
       if (check.kind === 'limited') return refuse('RATE_LIMITED', { retryAfterS: check.retryAfterS })
       if (check.kind === 'not_ready') return refuse('NOT_READY')
       const passwords = { current: body.current_password, next: body.new_password }

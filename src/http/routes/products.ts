@@ -106,9 +106,9 @@ function inventoryHandlers(knex: Knex): Pick<Handlers, InventoryRoutes> {
         : { status: 200, data: presentInventory(inventory) }
     },
 
-    adjustInventory: async ({ params, body, claims, requestId }) => {
+    adjustInventory: async ({ params, body, claims, requestId, idempotencyKey }) => {
       const change = { productId: params.id, ...body }
-      const result = await adjustInventory(knex, change, { userId: claims.sub, requestId })
+      const result = await adjustInventory(knex, change, { userId: claims.sub, requestId, idempotencyKey })
       switch (result.kind) {
         case 'not_found':
           return refuse('NOT_FOUND')

@@ -36,7 +36,7 @@ export function serviceHandlers(deps: {
       const shown = deps.isInternal(ctx) ? { checks } : {}
       return ready
         ? { status: 200, data: { status: 'ready', ...shown } }
-        : { status: 503, data: { status: 'not_ready', ...shown } }
+        : refuse('NOT_READY', { data: { status: 'not_ready', ...shown } })
     },
     metrics: async () => ({ status: 200, content: await registry.metrics(), type: registry.contentType }),
     openapi: async ({ ctx }) => serve(ctx, document()),

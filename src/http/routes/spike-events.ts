@@ -16,7 +16,7 @@ import { isUnchanged } from '../etag.ts'
 import type { HandlersOf } from '../handler.ts'
 import { API_PREFIX } from '../mount.ts'
 
-type Caller = { claims: { sub: string }; requestId: string }
+type Caller = { claims: { sub: string }; requestId: string; idempotencyKey: string | undefined }
 type Action = { params: { id: string } } & Caller
 
 export function spikeEventHandlers(deps: {
@@ -136,8 +136,8 @@ export function spikeEventHandlers(deps: {
   }
 }
 
-function actorOf({ claims, requestId }: Caller): Actor {
-  return { userId: claims.sub, requestId }
+function actorOf({ claims, requestId, idempotencyKey }: Caller): Actor {
+  return { userId: claims.sub, requestId, idempotencyKey }
 }
 
 /** All that a reader may see change: the version covers what is stored, the clock and the buyers change the rest. */

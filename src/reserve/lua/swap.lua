@@ -1,5 +1,6 @@
 -- Puts a rebuilt state of one event in place of the present one, all at once. The caller holds the event's advisory
--- lock and has closed the gate; the new state waits in keys of its own. The reservation log and the outcomes stay.
+-- lock and has closed the gate, which stays closed; the new state waits in keys of its own. The reservation log and the
+-- outcomes stay.
 --
 -- KEYS[1] gate
 -- KEYS[2] stock
@@ -12,17 +13,16 @@
 -- KEYS[9] next lapses
 -- KEYS[10] next adjustments
 -- ARGV[1] epoch
--- ARGV[2] status: open, paused or ended
--- ARGV[3] start in ms
--- ARGV[4] end in ms
--- ARGV[5] granted units
--- ARGV[6] paid units
--- ARGV[7] units a buyer may reserve
--- ARGV[8] lapse limit
--- ARGV[9] units free to reserve
+-- ARGV[2] start in ms
+-- ARGV[3] end in ms
+-- ARGV[4] granted units
+-- ARGV[5] paid units
+-- ARGV[6] units a buyer may reserve
+-- ARGV[7] lapse limit
+-- ARGV[8] units free to reserve
 --
 -- Replies:
---   SWAPPED   the event has the new state and its gate
+--   SWAPPED   the event has the new state and a closed gate of its epoch
 --   STALE     the gate is not closed, or of this epoch or a later one; nothing was changed
 
 local gate = redis.call('HMGET', KEYS[1], 'status', 'epoch')
@@ -31,7 +31,11 @@ if redis.call('EXISTS', KEYS[7]) == 1 then redis.call('RENAME', KEYS[7], KEYS[3]
 if redis.call('EXISTS', KEYS[8]) == 1 then redis.call('RENAME', KEYS[8], KEYS[4]) else redis.call('DEL', KEYS[4]) end
 if redis.call('EXISTS', KEYS[9]) == 1 then redis.call('RENAME', KEYS[9], KEYS[5]) else redis.call('DEL', KEYS[5]) end
 if redis.call('EXISTS', KEYS[10]) == 1 then redis.call('RENAME', KEYS[10], KEYS[6]) else redis.call('DEL', KEYS[6]) end
-redis.call('SET', KEYS[2], ARGV[9])
+redis.call('PERSIST', KEYS[3])
+redis.call('PERSIST', KEYS[4])
+redis.call('PERSIST', KEYS[5])
+redis.call('PERSIST', KEYS[6])
+redis.call('SET', KEYS[2], ARGV[8])
 redis.call('DEL', KEYS[1])
-redis.call('HSET', KEYS[1], 'epoch', ARGV[1], 'status', ARGV[2], 'start_ms', ARGV[3], 'end_ms', ARGV[4], 'granted', ARGV[5], 'paid', ARGV[6], 'per_user_limit', ARGV[7], 'lapse_limit', ARGV[8])
+redis.call('HSET', KEYS[1], 'epoch', ARGV[1], 'status', 'closed', 'start_ms', ARGV[2], 'end_ms', ARGV[3], 'granted', ARGV[4], 'paid', ARGV[5], 'per_user_limit', ARGV[6], 'lapse_limit', ARGV[7])
 return { 'SWAPPED' }

@@ -46,6 +46,46 @@ describe('what is no request', () => {
   })
 })
 
+describe('what is HTTP, and no request to this API', () => {
+  let world: World
+  before(async () => {
+    world = await createWorld()
+    await world.start('api')
+  })
+  after(() => world.close())
+
+  const close = 'Host: x\r\nConnection: close\r\n'
+  for (const target of ['http://[', 'http://[::1/', 'http://xn--a/'])
+    it(`gets 400 in the envelope, with all headers, and is counted: ${target}`, async () => {
+      const root = createClient(world.apiUrl)
+      const counted = async () => {
+        const { text } = await root('GET', '/metrics')
+        return Number(
+          /^http_requests_total{method="GET",route="none",status="400"} (\d+)$/m.exec(text)?.[1] ?? 0,
+        )
+      }
+      const before = await counted()
+      const replies = await exchange(world.apiUrl, `GET ${target} HTTP/1.1\r\n${close}\r\n`)
+      expect(replies).to.have.length(1)
+      expectRaw(replies[0], 400, 'VALIDATION_FAILED')
+      expect(replies[0]?.headers.get('x-content-type-options')).to.equal('nosniff')
+      expect(replies[0]?.headers.get('content-security-policy')).to.include("default-src 'self'")
+      expect(await counted()).to.equal(before + 1)
+    })
+
+  it('is answered as if it expected nothing, whatever it expects', async () => {
+    for (const expected of ['foo', '100-continue, foo']) {
+      const replies = await exchange(
+        world.apiUrl,
+        `GET /healthz HTTP/1.1\r\n${close}Expect: ${expected}\r\n\r\n`,
+      )
+      const reply = replies.at(-1) // 100 may come before it
+      expect(reply?.status).to.equal(200)
+      expect(readEnvelope(reply?.text ?? '')).to.deep.include({ code: 0, data: { status: 'ok' } })
+    }
+  })
+})
+
 describe('a request that takes too long to arrive', () => {
   let server: Server
   let url: string

@@ -4,6 +4,7 @@ import { after, before, beforeEach, describe, it } from 'mocha'
 import type { ShopClient } from '../../../client/index.ts'
 import { compose } from '../../../src/compose.ts'
 import { loadConfig } from '../../../src/platform/config.ts'
+import { KEYS_PER_USER } from '../../../src/platform/idempotency/store.ts'
 import type { Running } from '../../../src/platform/lifecycle.ts'
 import { freePort } from '../../../tools/lib/set-up.ts'
 import { createAccount, type Account } from '../../factories/accounts.ts'
@@ -48,7 +49,10 @@ describe('a request with an Idempotency-Key', () => {
     return stock
   }
   const isReplay = (reply: { headers: Headers }) => reply.headers.get('idempotent-replayed') === 'true'
-  const keptKeys = () => world.redis.keys(`${world.config.namespace}:idem:*`)
+  const keptKeys = async () => {
+    const keys = await world.redis.keys(`${world.config.namespace}:idem:*`)
+    return keys.filter((kept) => !kept.endsWith(':list'))
+  }
 
   it('is done once; its repeats get the same answer, under their own request ids', async () => {
     const ask = () =>
@@ -166,9 +170,25 @@ describe('a request with an Idempotency-Key', () => {
       expect((await adjust(1, { key: good, product: await createProduct(world) })).status).to.equal(201)
   })
 
+  it('is refused when its user has 1,000 keys, until one of them ends', async () => {
+    const list = `${world.config.namespace}:idem:{${admin.id}}:list`
+    const endsAt = Date.now() + 30_000
+    const room = KEYS_PER_USER - (await world.redis.zcard(list))
+    await world.redis.zadd(list, ...Array.from({ length: room }, (_, i) => [endsAt, `token ${i}`]).flat())
+    const refused = await adjust(1)
+    expectRefusal(refused, 429, 'RATE_LIMITED')
+    expect(Number(refused.headers.get('retry-after'))).to.be.within(20, 31)
+    expect(await stock()).to.equal(100)
+    const other = await createAccount(world, 'admin')
+    expect((await adjust(1, { token: other.token })).status).to.equal(201)
+    await world.redis.zrem(list, ...Array.from({ length: room }, (_, i) => `token ${i}`))
+    expect((await adjust(1)).status).to.equal(201)
+  })
+
   it('does not show its key in Redis', async () => {
     await adjust(1)
-    for (const kept of await keptKeys()) expect(kept).to.match(/^test-[0-9a-f]{12}:idem:[\w-]{43}$/)
+    for (const kept of await keptKeys())
+      expect(kept).to.match(/^test-[0-9a-f]{12}:idem:\{[0-9a-f-]{36}\}:[\w-]{43}$/)
   })
 
   it('is refused without a key where one is required', async () => {

@@ -2,7 +2,7 @@ import { createHash, randomUUID } from 'node:crypto'
 import { expect } from 'chai'
 import { after, before, beforeEach, describe, it } from 'mocha'
 import { issueDeviceToken } from '../../../src/users/device-token.ts'
-import { createLoginLimit } from '../../../src/users/login-limit.ts'
+import { createLoginLimit, type LoginTry } from '../../../src/users/login-limit.ts'
 import { signToken, tokenKey } from '../../../src/users/tokens.ts'
 import { createAccount } from '../../factories/accounts.ts'
 import { createClient, expectRefusal, type Client, type Reply } from '../../support/http.ts'
@@ -123,6 +123,41 @@ describe('how often a password may be tried', () => {
     expect((await login(user.email, PASSWORD, refreshed)).status).to.equal(200)
   })
 
+  it('is 50 times in 15 minutes for all devices of an account, however many logins have made', async () => {
+    const { user } = await openAccount(api)
+    const other = await openAccount(api)
+    const devices = []
+    for (let i = 0; i < 8; i++) devices.push((await login(user.email, PASSWORD)).body.data.device_token)
+    const [last, ...guessing] = devices as [string, ...string[]]
+    // Right ones are given back, so they are not among the fifty.
+    for (const device of devices) expect((await login(user.email, PASSWORD, device)).status).to.equal(200)
+    const replies = []
+    for (let i = 0; i < 50; i++) replies.push(await login(user.email, WRONG, guessing[i % guessing.length]))
+    expect(replies.every((reply) => reply.status === 401)).to.equal(true)
+    for (const device of [last, guessing[0]]) expectLimited(await login(user.email, PASSWORD, device), 900)
+    expect((await login(user.email, PASSWORD)).status, 'without a token').to.equal(200)
+    const foreign = await login(other.user.email, PASSWORD, other.device_token)
+    expect(foreign.status, 'of another account').to.equal(200)
+  })
+
+  it('is not counted for registrations, of which there are 1200 a minute from everywhere', async () => {
+    const key = `${world.config.namespace}:limit:login-register:all`
+    const register = (email: string) =>
+      api('POST', '/auth/register', {
+        json: { email, password: PASSWORD },
+        headers: { 'x-forwarded-for': newAddress() },
+      })
+    const account = await createAccount(world)
+    await world.redis.set(key, 1_198, 'EX', 60)
+    expectRefusal(await register(account.email), 409, 'EMAIL_TAKEN')
+    expect((await register(newEmail())).status).to.equal(201)
+    const late = newEmail()
+    expectLimited(await register(late), 60)
+    expectLimited(await register(account.email), 60)
+    expect(await world.knex('users').where({ email: late })).to.have.length(0)
+    expect((await login(account.email, account.password)).status).to.equal(200)
+  })
+
   it('is that of a stranger with a device token that is not good for the account', async () => {
     const { user, access_token: accessToken, device_token: deviceToken } = await openAccount(api)
     const other = await openAccount(api)
@@ -195,8 +230,14 @@ describe('how often a password may be tried', () => {
         namespace: world.config.namespace,
         log: world.log,
       })
-      for (const attempt of [{ device: randomUUID() }, { email: user.email, ip: '203.0.113.1' }])
-        expect(await limit(attempt)).to.deep.equal({ kind: 'not_ready' })
+      const { email } = user
+      const tries: LoginTry[] = [
+        { by: 'device', email, device: randomUUID() },
+        { by: 'owner', userId: user.id },
+        { by: 'registration' },
+        { by: 'stranger', email, ip: '203.0.113.1' },
+      ]
+      for (const attempt of tries) expect(await limit(attempt)).to.deep.equal({ kind: 'not_ready' })
     } finally {
       await proxy.restore()
     }

@@ -83,13 +83,14 @@ describe('ordinary orders over HTTP', () => {
     expect(await stockOf(product)).to.equal(3)
   })
 
-  it('that are cancelled give their units back, once, and can not be paid any more', async () => {
+  it('that are cancelled, be it five times at once, give their units back once and can not be paid any more', async () => {
     const product = await createProduct(world, 5)
     const { id } = await placed([{ product_id: product, quantity: 2 }])
     const replies = await Promise.all(Array.from({ length: 5 }, () => cancel(id)))
-    expect(replies.map(({ status }) => status).toSorted()).to.deep.equal([200, 409, 409, 409, 409])
-    const done = replies.find(({ status }) => status === 200)
-    expect(done?.body.data).to.include({ id, status: 'closed', close_reason: 'cancelled' })
+    for (const { status, body } of replies) {
+      expect(status).to.equal(200)
+      expect(body.data).to.include({ id, status: 'closed', close_reason: 'cancelled' })
+    }
     expect(await stockOf(product)).to.equal(5)
     const late = await api('POST', `/orders/${id}/payments`, { token: buyer.access_token })
     expectRefusal(late, 409, 'ORDER_NOT_PENDING')
@@ -225,9 +226,9 @@ describe('ordinary orders over HTTP', () => {
     expect(second.body.data).to.deep.equal(first.body.data)
     expect(await stockOf(product)).to.equal(9)
     await world
-      .knex('orders')
-      .where('id', first.body.data.id)
-      .update({ created_at: world.knex.raw(`now() - interval '25 hours'`) })
+      .knex('keyed_requests')
+      .where('key', key)
+      .update({ made_at: world.knex.raw(`now() - interval '25 hours'`) })
     await world.redis.unlink(...(await world.redis.keys(`${world.config.namespace}:idem:*`)))
     const dayAfter = await place(item, { key })
     expect(dayAfter.body.data.id).to.not.equal(first.body.data.id)

@@ -1,10 +1,12 @@
+import { once } from 'node:events'
+import type { Socket } from 'node:net'
 import { expect } from 'chai'
 import { after, before, describe, it } from 'mocha'
 import { newRid } from '../../../src/reserve/rid.ts'
 import { createAccount, createBuyers, type Account } from '../../factories/accounts.ts'
 import { createProduct, createSale } from '../../factories/sales.ts'
 import { createClient, expectRefusal, type Client } from '../../support/http.ts'
-import { openSocket } from '../../support/sockets.ts'
+import { openSocket, repliesOf } from '../../support/sockets.ts'
 import { openStream } from '../../support/streams.ts'
 import { until } from '../../support/wait.ts'
 import { createWorld, type World } from '../../support/world.ts'
@@ -47,12 +49,37 @@ describe('an API with more requests than it may have in hand', () => {
     return Number(/^http_requests_shed_total (\d+)$/m.exec(text)?.[1])
   }
 
+  /** Sees all places taken by those who wait for the lock; asking for the metrics would take one. */
+  const allWait = () =>
+    until('all places to be taken', async () => {
+      const { rows } = await world.knex.raw(
+        `SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`,
+      )
+      return rows.length === LIMIT
+    })
+  /** Sends the head of a request, and returns when the API waits for its body. */
+  async function beginBody(path: string, length: number, headers: string[]): Promise<Socket> {
+    const socket = await openSocket(world.apiUrl)
+    const head = [
+      `POST ${path} HTTP/1.1`,
+      'Host: x',
+      'Content-Type: application/json',
+      `Content-Length: ${length}`,
+      'Expect: 100-continue',
+      ...headers,
+    ]
+    socket.write(`${head.join('\r\n')}\r\n\r\n`)
+    await once(socket, 'data')
+    await until('the body to be waited for', async () => (await inFlight()) === 1)
+    return socket
+  }
+
   it('refuses the excess at once, answers probes, finishes what it has begun, and recovers', async () => {
     const shedBefore = await shed()
     const lock = await world.knex.transaction()
     await lock('inventory').where({ product_id: productId }).forUpdate().select()
     const held = Array.from({ length: LIMIT }, adjust)
-    await until('all places to be taken', async () => (await inFlight()) >= LIMIT)
+    await allWait()
 
     const began = performance.now()
     const refused = await Promise.all(Array.from({ length: 7 }, adjust))
@@ -97,6 +124,63 @@ describe('an API with more requests than it may have in hand', () => {
     for (let i = 0; i < 10; i++) expect((await api('GET', '/products')).status).to.equal(200)
     for (const socket of slow) socket.destroy()
     await until('nothing to be in hand', async () => (await inFlight()) <= 1)
+  })
+
+  it('has no place for those whose bodies come all at once after it has filled up', async () => {
+    const lock = await world.knex.transaction()
+    await lock('inventory').where({ product_id: productId }).forUpdate().select()
+    const before = await stock()
+    const json = JSON.stringify({ delta: 1, reason: 'test' })
+    const slow: Socket[] = []
+    for (let i = 0; i < LIMIT * 4; i++)
+      slow.push(
+        await beginBody(`/api/v1/products/${productId}/inventory/adjustments`, json.length, [
+          `Authorization: Bearer ${admin.token}`,
+          'Connection: close',
+        ]),
+      )
+    const statuses: (number | undefined)[] = []
+    const answered = slow.map(async (socket) => statuses.push((await repliesOf(socket)).at(-1)?.status))
+    for (const socket of slow) socket.write(json)
+    await allWait()
+    await until('the others to be refused', () => statuses.length === LIMIT * 3)
+    await lock.rollback()
+    await Promise.all(answered)
+    expect(statuses.filter((status) => status === 503)).to.have.length(LIMIT * 3)
+    expect(statuses.filter((status) => status === 201)).to.have.length(LIMIT)
+    expect(await stock()).to.equal(before + LIMIT)
+    await until('nothing to be in hand', async () => (await inFlight()) === 1)
+  })
+
+  it('lets nobody in who only says that he probes, and counts nobody out who was not in', async () => {
+    const lock = await world.knex.transaction()
+    await lock('inventory').where({ product_id: productId }).forUpdate().select()
+    const held = Array.from({ length: LIMIT }, adjust)
+    await allWait()
+    const head = 'POST /healthz HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100'
+    for (let i = 0; i < LIMIT; i++) {
+      const socket = await openSocket(world.apiUrl)
+      socket.write(`${head}\r\n\r\n{"a":`)
+      const [answer] = await once(socket, 'data')
+      expect(String(answer)).to.match(/^HTTP\/1\.1 503 .*"error":"OVERLOADED"/s)
+      socket.destroy()
+    }
+    expect(await inFlight()).to.equal(LIMIT)
+    expect((await root('HEAD', '/healthz')).status).to.equal(200)
+    await lock.rollback()
+    for (const reply of await Promise.all(held)) expect(reply.status, reply.text).to.equal(201)
+    await until('nothing to be in hand', async () => (await inFlight()) === 1)
+  })
+
+  it('counts nobody twice whose client goes in the middle of a body, packed or not', async () => {
+    for (const more of [[], ['Content-Encoding: gzip']])
+      for (let i = 0; i < LIMIT * 2; i++) {
+        const socket = await beginBody('/api/v1/auth/login', 9, more)
+        socket.end('{')
+        socket.destroy()
+      }
+    for (let i = 0; i < 10; i++) expect((await api('GET', '/products')).status).to.equal(200)
+    expect(await inFlight()).to.equal(1)
   })
 
   it('gives no place to streams that are set up', async () => {

@@ -90,6 +90,20 @@ describe('every answer of the API', () => {
     expect(made.size).to.equal(7)
   })
 
+  it('says how to authenticate where a token is missing', async () => {
+    for (const token of [undefined, 'no.good.token']) {
+      const reply = await api('GET', '/users/me', { token, headers: { origin: ORIGIN } })
+      expectRefusal(reply, 401, 'UNAUTHENTICATED')
+      expect(reply.headers.get('www-authenticate')).to.equal('Bearer')
+      expect(reply.headers.get('access-control-expose-headers')).to.match(/WWW-Authenticate/)
+    }
+    const forbidden = await api('POST', '/auth/login', {
+      json: { email: 'a@spike.test', password: 'x'.repeat(10) },
+    })
+    expectRefusal(forbidden, 401, 'INVALID_CREDENTIALS')
+    expect(forbidden.headers.get('www-authenticate')).to.equal(null)
+  })
+
   it('may be read by the origins that are listed and by no other', async () => {
     const good = await api('GET', '/products', { headers: { origin: ORIGIN } })
     expect(good.headers.get('access-control-allow-origin')).to.equal(ORIGIN)
@@ -126,6 +140,7 @@ describe('every answer of the API', () => {
     expect(good.status).to.equal(204)
     expect(good.headers.get('access-control-allow-methods')).to.include('POST')
     expect(good.headers.get('access-control-allow-headers')).to.include('authorization')
+    expect(good.headers.get('access-control-max-age')).to.equal('600')
     const bad = await ask('https://evil.example')
     expect(bad.headers.get('access-control-allow-origin')).to.equal(null)
     expect(bad.headers.get('access-control-allow-methods')).to.equal(null)

@@ -47,7 +47,7 @@ describe('DELETE /products/:id', () => {
 
   it('refuses another version with 412, one that is missing with 428, and what is unknown with 404', async () => {
     const { id } = await shop.make()
-    for (const header of [2, 'W/"1"', 'x'])
+    for (const header of [2, 'W/"2"', 'x'])
       expectRefusal(await shop.remove(id, header), 412, 'PRECONDITION_FAILED')
     expectRefusal(
       await shop.api('DELETE', `/products/${id}`, { token: shop.admin.token }),

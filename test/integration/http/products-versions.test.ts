@@ -78,7 +78,7 @@ describe('products, read and changed by version', () => {
 
     it('refuses another version with 412, and a request without one with 428', async () => {
       const { id } = await shop.make()
-      for (const header of [2, 0, 99_999_999_999, 'W/"1"', '1', '"x"', '"1", "2"', '"-1"'])
+      for (const header of [2, 0, 99_999_999_999, 'W/"2"', 'w/"1"', '1', '"x"', '"1", "2"', '"-1"'])
         expectRefusal(await shop.patch(id, header, { price: 1 }), 412, 'PRECONDITION_FAILED')
       expectRefusal(
         await shop.api('PATCH', `/products/${id}`, { token: shop.admin.token, json: { price: 1 } }),
@@ -87,6 +87,12 @@ describe('products, read and changed by version', () => {
       )
       expect((await shop.read(id)).body.data).to.include({ version: 1, price: 500 })
       expect(await shop.auditOf(id)).to.have.length(1)
+    })
+
+    it('takes the weak form, which proxies that compress make of an ETag', async () => {
+      const { id } = await shop.make()
+      expect((await shop.patch(id, 'W/"1"', { price: 2 })).body.data).to.include({ version: 2, price: 2 })
+      expect((await shop.remove(id, 'W/"2"')).status).to.equal(204)
     })
 
     it('takes * for any version', async () => {

@@ -65,6 +65,8 @@ describe('the API while a dependency is away', () => {
         const answer = await readiness()
         return answer.status === 503 && answer
       })
+      expectRefusal(reply, 503, 'NOT_READY')
+      expect(Number(reply.headers.get('retry-after'))).to.be.within(1, 60)
       expect(reply.body.data).to.deep.equal({
         status: 'not_ready',
         checks: { postgres: 'ok', redis: 'ok', rabbitmq: 'ok', [name]: 'down' },

@@ -173,7 +173,7 @@ describe('changing a spike event', () => {
     const before = await stateOf(world, id)
     const blind = await api('PATCH', `/spike-events/${id}`, { token: admin.token, json: { stock: 11 } })
     expectRefusal(blind, 428, 'PRECONDITION_REQUIRED')
-    for (const stale of ['"0"', '"2"', '"2.draft.null"', '1', 'W/"1"', '"one"'])
+    for (const stale of ['"0"', '"2"', '"2.draft.null"', '1', 'W/"2"', '"one"'])
       expectRefusal(await patch(id, { stock: 11 }, stale), 412, 'PRECONDITION_FAILED')
     expect(await stateOf(world, id)).to.deep.equal(before)
     expectRefusal(await patch(randomUUID(), { stock: 11 }), 404, 'NOT_FOUND')

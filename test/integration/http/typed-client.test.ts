@@ -1,5 +1,6 @@
 import { expect } from 'chai'
 import { after, before, describe, it } from 'mocha'
+import { createShopClient } from '../../../client/index.ts'
 import { createAccount } from '../../factories/accounts.ts'
 import { createSale } from '../../factories/sales.ts'
 import { createShop } from '../../support/shop.ts'
@@ -39,6 +40,15 @@ describe('the typed client', () => {
     })
     const order = await shop.GET('/api/v1/orders/{id}', { params: { path: { id: orderId } } })
     expect(order.data?.data).to.include({ id: orderId, status: 'pending', reservation_id: rid })
+  })
+
+  it('asks for the token before each request', async () => {
+    const { id, token } = await createAccount(world)
+    let present: string | undefined
+    const shop = createShopClient(world.apiUrl, { token: () => present })
+    expect((await shop.GET('/api/v1/users/me')).response.status).to.equal(401)
+    present = token
+    expect((await shop.GET('/api/v1/users/me')).data?.data.id).to.equal(id)
   })
 
   it('tells refusals by their names', async () => {

@@ -8,6 +8,7 @@ import { startPayment } from '../../../src/payments/start.ts'
 import { SYSTEM } from '../../../src/audit/audit.ts'
 import { endEvent } from '../../../src/spike-events/transitions.ts'
 import { createSale } from '../../factories/sales.ts'
+import { eachOf } from '../../support/flood.ts'
 import { randomOf } from '../../support/random.ts'
 import {
   buyerIds,
@@ -22,6 +23,8 @@ import { createWorld, type World } from '../../support/world.ts'
 
 const PROVIDER = 'simulated'
 const PAIRS = 1_000
+/** Several pairs under way at any time, and no more than the pool serves in its time limit. */
+const AT_ONCE = 40
 
 interface End {
   status: string
@@ -63,7 +66,7 @@ describe('paying against closing', () => {
     return rows
   }
 
-  /** Runs two things for each order, each pair in a random order and all pairs at the same time. */
+  /** Runs two things for each order, those of a pair at about the same time and in a random order. */
   async function runPairs(
     count: number,
     one: (i: number) => Promise<unknown>,
@@ -74,7 +77,11 @@ describe('paying against closing', () => {
       { at: i + random.below(8), run: () => one(i) },
       { at: i + random.below(8), run: () => other(i) },
     ]).flat()
-    await Promise.all(runs.sort((a, b) => a.at - b.at).map(({ run }) => run()))
+    await eachOf(
+      runs.sort((a, b) => a.at - b.at),
+      AT_ONCE,
+      async ({ run }) => void (await run()),
+    )
   }
 
   /** Captured once, and either a paid order or a closed one with its refund. */
@@ -136,6 +143,22 @@ describe('paying against closing', () => {
     expect(cancelled.filter((kind) => kind === 'not_pending')).to.have.length(paid)
     expect(paid, 'both ends were reached').to.be.within(1, PAIRS - 1)
     expect(await expectConserved(world.knex, eventId)).to.equal(PAIRS - paid)
+  })
+
+  it('takes money that was captured after the same transaction had failed, also when the order has lapsed', async () => {
+    const eventId = await createSale(world)
+    const [prompt] = (await order(world, eventId, 1)) as [Ordered]
+    const capture = await captureOf(prompt)
+    expect(await settle({ ...capture, kind: 'failed' })).to.equal('failed')
+    expect(await settle(capture)).to.equal('paid')
+    expect(await settle({ ...capture, kind: 'failed' })).to.equal('seen_before')
+    const late = await lapsedOrder(eventId)
+    expect(await settle({ ...late.capture, kind: 'failed' })).to.equal('failed')
+    expect(await settle(late.capture)).to.equal('paid_late')
+    expect(await settle(late.capture)).to.equal('seen_before')
+    expect(expectOneEnd(await endsOf([prompt.orderId, late.lapsed.orderId]), '').paid).to.equal(2)
+    const other = await lapsedOrder(eventId)
+    expect(await settle({ ...other.capture, txn_id: capture.txn_id })).to.equal('amount_differs')
   })
 
   it('takes a payment once, however often and in parallel the provider tells of it', async () => {

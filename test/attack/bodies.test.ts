@@ -6,6 +6,7 @@ import { createBuyers } from '../factories/accounts.ts'
 import { createSale } from '../factories/sales.ts'
 import { attack, createAttackClient, unchanged } from '../support/attack.ts'
 import { expectRefusal, type Ask, type Client } from '../support/http.ts'
+import { rawRequest, sendRaw } from '../support/raw-http.ts'
 import { createWorld, type World } from '../support/world.ts'
 
 describe('attacks through bodies', () => {
@@ -78,10 +79,18 @@ describe('attacks through bodies', () => {
 
   attack('a body of 10 MB, with and without a length: 413', () =>
     nothing(async () => {
-      const raw = `{"quantity":1,"x":"${'x'.repeat(10_000_000)}"}`
-      expectRefusal(await purchase({ raw }), 413, 'PAYLOAD_TOO_LARGE')
-      const stream = new Blob([raw]).stream() as ReadableStream
-      expectRefusal(await purchase({ raw: stream }), 413, 'PAYLOAD_TOO_LARGE')
+      const line = `POST /api/v1/spike-events/${eventId}/orders HTTP/1.1`
+      const headers = [`Authorization: Bearer ${buyer.access_token}`, 'Content-Type: application/json']
+      const body = `{"quantity":1,"x":"${'x'.repeat(10_000_000)}"}`
+      const chunk = `${body.length.toString(16)}\r\n${body}\r\n0\r\n\r\n`
+      for (const request of [
+        rawRequest(line, [...headers, `Content-Length: ${body.length}`], body),
+        rawRequest(line, [...headers, 'Transfer-Encoding: chunked'], chunk),
+      ]) {
+        const { statuses, text } = await sendRaw(world.apiUrl, request)
+        expect(statuses).to.deep.equal([413])
+        expect(text).to.include('"error":"PAYLOAD_TOO_LARGE"')
+      }
     }),
   )
 

@@ -166,7 +166,7 @@ function badHeaders(route: RouteSpec): Kind[] {
   if (route.access === 'provider')
     kinds.push(text.map((value) => ({ body: '{}', headers: { 'x-payment-signature': value } })))
   if (route.ifMatch !== undefined)
-    kinds.push(text.map((value) => ({ body: '{}', headers: { 'if-match': `W/${value}` } })))
+    kinds.push(text.map((value) => ({ body: '{}', headers: { 'if-match': `W/-${value}` } })))
   if (route.idempotency !== undefined)
     kinds.push(text.map((value) => ({ headers: { 'idempotency-key': `${value}\u00e9` } })))
   return kinds

@@ -16,7 +16,7 @@ import { loadScripts, type Scripts } from '../../src/platform/redis/define-scrip
 import { spikeScripts } from '../../src/reserve/scripts.ts'
 import { freePort } from '../../tools/lib/set-up.ts'
 import { compose as composeWorkers } from '../../workers/compose.ts'
-import './coverage-of-contract.ts'
+import { checkContractCoverage } from './coverage-of-contract.ts'
 import { createTestDatabase, dropTemplate } from './database.ts'
 
 export interface World {
@@ -127,5 +127,6 @@ async function unlinkMatching(redis: Redis, pattern: string): Promise<void> {
   }
 }
 
-// Runs once, after the last file.
+// Run once, after the last file.
 after(() => dropTemplate(serverUrls().DATABASE_URL))
+after('the contract is covered', checkContractCoverage)

@@ -23,7 +23,8 @@ export function jsonBody(inFlight: InFlight): Middleware {
     if (!hasBody) return next()
     if (!isUtf8Json(ctx)) throw new ApiError('UNSUPPORTED_MEDIA_TYPE')
     // A body that trickles in is no work in hand: slow senders shall not take the places of others.
-    await inFlight.aside(ctx.req, () => parse(ctx, async () => undefined))
+    // What is left of one that is refused is thrown away, or nobody would notice that its client has gone.
+    await inFlight.aside(ctx.req, () => parse(ctx, async () => undefined)).finally(() => ctx.req.resume())
     const problem = problemOf((ctx.request as { rawBody?: string }).rawBody ?? '')
     if (problem !== undefined)
       throw new ApiError('VALIDATION_FAILED', { data: { fields: [{ field: 'body', problem }] } })

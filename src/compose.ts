@@ -94,7 +94,7 @@ async function assemble(config: Config, log: Logger, parts: StopList): Promise<R
       metrics.purchases.inc({ outcome: purchase.kind })
       return purchase
     },
-    settlePayment: (name, callback) => settlePayment({ knex, scripts, log }, name, callback),
+    settlePayment: (name, callback) => settlePayment({ knex, redis, scripts, log }, name, callback),
     readiness: {
       accepting: () => accepting,
       checks: {

@@ -1,4 +1,5 @@
 /** The use cases of the payment provider's callbacks. PostgreSQL first; then Redis is told. */
+import type { Redis } from 'ioredis'
 import type { Knex } from 'knex'
 import { reacquireOrder, type Reacquired } from './orders/reacquire.ts'
 import {
@@ -13,11 +14,13 @@ import { applyRefund, openRefund, type RefundResult } from './payments/refunds.t
 import type { Logger } from './platform/logger.ts'
 import { retryingTransaction } from './platform/postgres/transaction.ts'
 import type { Scripts } from './platform/redis/define-script.ts'
+import { spikeKeys } from './reserve/keys.ts'
 import { newRid } from './reserve/rid.ts'
 import type { spikeScripts } from './reserve/scripts.ts'
 
 interface PayDependencies {
   knex: Knex
+  redis: Redis
   scripts: Pick<Scripts<typeof spikeScripts>, 'markPaid'>
   log: Logger
 }
@@ -46,18 +49,14 @@ export async function settlePayment(
 }
 
 /**
- * Money for an order that is not pending any more. One that lapsed gets its units again when they are free: the buyer
+ * Money for an order that is not pending any more. One that lapsed gets its units again when nobody holds them: the buyer
  * pays for what they wanted. One that was cancelled, or is paid already, does not: its money goes back.
  */
-function settleLate(
-  { knex, log }: PayDependencies,
-  provider: string,
-  callback: PaymentCallback,
-): Promise<Settlement> {
-  return retryingTransaction(knex, async (trx): Promise<Settlement> => {
+function settleLate(deps: PayDependencies, provider: string, callback: PaymentCallback): Promise<Settlement> {
+  return retryingTransaction(deps.knex, async (trx): Promise<Settlement> => {
     const order = await recordLateCapture(trx, provider, callback)
     if (order === undefined) return 'seen_before'
-    const reacquired = await reacquireLapsed(trx, order)
+    const reacquired = await reacquireLapsed(deps, trx, order)
     if (reacquired === undefined) {
       await openRefund(
         trx,
@@ -68,14 +67,24 @@ function settleLate(
       )
       return 'refund_opened'
     }
-    log.info({ orderId: order.id, rid: reacquired.claim?.rid }, 'late money bought the units again')
+    deps.log.info({ orderId: order.id, rid: reacquired.claim?.rid }, 'late money bought the units again')
     return 'paid_late'
   })
 }
 
 async function reacquireLapsed(
+  { redis, log }: PayDependencies,
   trx: Knex.Transaction,
   order: LateOrder,
 ): Promise<{ claim: Reacquired } | undefined> {
-  return order.close_reason === 'lapsed' ? reacquireOrder(trx, order, newRid) : undefined
+  if (order.close_reason !== 'lapsed') return undefined
+  const hasRoom = async (eventId: string, units: number): Promise<boolean> => {
+    try {
+      return Number(await redis.get(spikeKeys(eventId).stock)) >= units
+    } catch (error) {
+      log.warn({ err: error, eventId }, 'stock not read for late money, which goes back then')
+      return false
+    }
+  }
+  return reacquireOrder(trx, order, { newRid, hasRoom })
 }

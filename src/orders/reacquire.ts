@@ -9,6 +9,17 @@ export interface ClosedOrder {
   event_id: string | null
 }
 
+/** What the step that reserves knows of a sale. */
+export interface SaleView {
+  /** A new reservation's id for an event. */
+  newRid: (eventId: string) => string
+  /**
+   * Whether units are left that nobody has reserved. PostgreSQL does not know of reservations in flight, and their
+   * buyers were in time: late money does not take from them.
+   */
+  hasRoom: (eventId: string, units: number) => Promise<boolean>
+}
+
 /** The claim that the order has now; null for an ordinary order. */
 export type Reacquired = { rid: string; eventId: string } | null
 
@@ -16,18 +27,19 @@ export type Reacquired = { rid: string; eventId: string } | null
  * Takes the order's units once more, if all of them are free, and makes the order paid. A unit of a sale gets a new
  * reservation, because a released rid is final: the outbox sends it the way of every other one, and Redis adopts it.
  * Lock order: the order (by the caller), live claim, event or inventory.
- * @param newRid makes the new reservation's id for an event
  * @returns undefined when a unit is missing, the buyer has a live claim again, or the sale is over; nothing is
  * changed then
  */
 export async function reacquireOrder(
   trx: Knex.Transaction,
   order: ClosedOrder,
-  newRid: (eventId: string) => string,
+  sale: SaleView,
 ): Promise<{ claim: Reacquired } | undefined> {
   const { event_id: eventId } = order
   const claim =
-    eventId === null ? await retakeInventory(trx, order) : await reclaim(trx, order, newRid(eventId))
+    eventId === null
+      ? await retakeInventory(trx, order)
+      : await reclaim(trx, order, sale, sale.newRid(eventId))
   if (claim === undefined) return undefined
   await trx('orders')
     .where('id', order.id)
@@ -38,6 +50,7 @@ export async function reacquireOrder(
 async function reclaim(
   trx: Knex.Transaction,
   order: ClosedOrder,
+  sale: SaleView,
   rid: string,
 ): Promise<Reacquired | undefined> {
   const { rows: claimed } = await trx.raw(
@@ -50,18 +63,24 @@ async function reclaim(
   )
   const [claim] = claimed as { event_id: string; quantity: number }[]
   if (claim === undefined) return undefined
-  const taken = await trx('spike_events')
-    .where('id', claim.event_id)
-    .whereIn('status', ['published', 'paused'])
-    .andWhere('end_at', '>', trx.fn.now())
-    .andWhere('available', '>=', claim.quantity)
-    .update({ available: trx.raw('available - ?', [claim.quantity]) })
-  if (taken === 0) {
+  // Asked before the event's row is taken, which other batches wait for.
+  const room = await sale.hasRoom(claim.event_id, claim.quantity)
+  if (!room || !(await takeUnits(trx, claim.event_id, claim.quantity))) {
     await trx('spike_orders').where('reservation_id', rid).delete()
     return undefined
   }
   await tellReservation(trx, rid)
   return { rid, eventId: claim.event_id }
+}
+
+async function takeUnits(trx: Knex.Transaction, eventId: string, units: number): Promise<boolean> {
+  const taken = await trx('spike_events')
+    .where('id', eventId)
+    .whereIn('status', ['published', 'paused'])
+    .andWhere('end_at', '>', trx.fn.now())
+    .andWhere('available', '>=', units)
+    .update({ available: trx.raw('available - ?', [units]) })
+  return taken > 0
 }
 
 /** Writes the verdict of the new rid, and the message that brings it to Redis by way of bridge and create-order. */

@@ -2,15 +2,18 @@ import { expect } from 'chai'
 import { after, before, describe, it } from 'mocha'
 import { cancelOrder, closeLapsedOrders } from '../../../src/orders/close.ts'
 import { decideReservations } from '../../../src/orders/decide.ts'
+import { receiveReservations } from '../../../src/orders/inbox.ts'
 import { settlePayment, type Settlement } from '../../../src/pay.ts'
 import type { PaymentCallback } from '../../../src/payments/callback.ts'
 import { startPayment } from '../../../src/payments/start.ts'
 import { SYSTEM } from '../../../src/audit/audit.ts'
+import { newRid } from '../../../src/reserve/rid.ts'
 import { endEvent } from '../../../src/spike-events/transitions.ts'
 import { createSale } from '../../factories/sales.ts'
 import { eachOf } from '../../support/flood.ts'
 import { randomOf } from '../../support/random.ts'
 import {
+  accepted,
   buyerIds,
   expectConserved,
   letLapse,
@@ -214,6 +217,19 @@ describe('paying against closing', () => {
       expect(expectOneEnd(await endsOf([lapsed.orderId]), 'lapsed').refunded).to.equal(1)
       await expectConserved(world.knex, eventId)
     }
+  })
+
+  it('refunds late money rather than take a unit from a buyer whose reservation is in flight', async () => {
+    const eventId = await createSale(world, { stock: 1 })
+    const { lapsed, capture } = await lapsedOrder(eventId)
+    const [userId = ''] = await buyerIds(world, 1)
+    const rid = newRid(eventId)
+    const reply = await world.scripts.reserve({ eventId, rid, userId, quantity: 1, requestId: 'test' })
+    expect(reply.kind).to.equal('accepted')
+    expect(await settle(capture)).to.equal('refund_opened')
+    expect(expectOneEnd(await endsOf([lapsed.orderId]), 'lapsed').refunded).to.equal(1)
+    await receiveReservations(world.knex, [accepted(eventId, userId, { rid })])
+    expect(tally(await decideReservations(world.knex, [rid]))).to.deep.equal({ ordered: 1 })
   })
 
   it('gives one free unit to one of ten late payers, and the others their money back', async () => {

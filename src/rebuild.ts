@@ -23,8 +23,9 @@ import {
 } from './reserve/rebuilding.ts'
 import { decodeRecord, type UnitRecord } from './reserve/record.ts'
 import { spikeKeys } from './reserve/keys.ts'
-import type { GateStatus, spikeScripts } from './reserve/scripts.ts'
-import { SpikeEvent, type EventStatus } from './spike-events/model.ts'
+import type { spikeScripts } from './reserve/scripts.ts'
+import { GATE_STATUS, lockGate } from './sale.ts'
+import { SpikeEvent } from './spike-events/model.ts'
 import {
   adjustmentIds,
   markAdjustmentsApplied,
@@ -79,7 +80,7 @@ async function underLock<T extends Rebuilt | undefined>(
 ): Promise<T> {
   return deps.knex.transaction(async (lock) => {
     await lock.raw('SET LOCAL idle_in_transaction_session_timeout = 0')
-    await lock.raw('SELECT pg_advisory_xact_lock(hashtextextended(?, 0))', [`spike:${id}`])
+    await lockGate(lock, id)
     return work(lock)
   })
 }
@@ -176,13 +177,6 @@ function recordOf(claim: ReservationClaim, state: UnitRecord['state']): UnitReco
   }
 }
 
-const GATE_STATUS: Record<EventStatus, GateStatus> = {
-  draft: 'paused',
-  published: 'open',
-  paused: 'paused',
-  ended: 'ended',
-}
-
 /** Puts the new state in place; its gate is closed still. */
 async function swapIn(
   { redis, scripts }: RebuildDependencies,
@@ -215,7 +209,7 @@ async function swapIn(
 /** The event may have been paused or ended since the snapshot. */
 async function openGate({ knex, scripts }: RebuildDependencies, id: string): Promise<void> {
   const event = await SpikeEvent.query(knex).findById(id).select('status')
-  if (event === undefined) throw new Error(`event ${id} is gone`)
+  if (event === undefined || event.status === 'draft') throw new Error(`event ${id} is gone`)
   await scripts.setStatus({ eventId: id, status: GATE_STATUS[event.status] })
 }
 

@@ -34,7 +34,8 @@ export interface SaleDependencies {
   scripts: Pick<Scripts<typeof spikeScripts>, 'open' | 'setStatus' | 'adjust' | 'countUnits'>
 }
 
-const GATE_STATUS: Record<Exclude<EventStatus, 'draft'>, GateStatus> = {
+/** What the gate of a published event says when nobody rebuilds it. */
+export const GATE_STATUS: Record<Exclude<EventStatus, 'draft'>, GateStatus> = {
   published: 'open',
   paused: 'paused',
   ended: 'ended',
@@ -94,9 +95,14 @@ export async function followEvent(deps: SaleDependencies, id: string): Promise<v
   if (await settleEnded(deps, id)) await followGate(deps, id)
 }
 
+/** Lets one at a time change an event's gate, until the end of the transaction. */
+export async function lockGate(trx: Knex.Transaction, id: string): Promise<void> {
+  await trx.raw('SELECT pg_advisory_xact_lock(hashtextextended(?, 0))', [`spike:${id}`])
+}
+
 function followGate(deps: SaleDependencies, id: string): Promise<void> {
   return deps.knex.transaction(async (trx) => {
-    await trx.raw('SELECT pg_advisory_xact_lock(hashtextextended(?, 0))', [`spike:${id}`])
+    await lockGate(trx, id)
     const event = await SpikeEvent.query(trx).findById(id)
     if (event === undefined || event.status === 'draft') return
     if (event.opened_at === null) await openGate(deps, trx, event)

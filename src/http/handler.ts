@@ -28,10 +28,10 @@ type Headers = { headers?: Readonly<Record<string, string>> }
 type ReplyOf<S, Spec extends ReplySpec> = Spec['data'] extends z.ZodType
   ? { status: S; data: z.input<Spec['data']> } & Headers
   : Spec extends { content: string }
-    ? ({ status: S; content: string | Buffer | Readable; type?: string } & Headers) | { handled: true }
+    ? { status: S; content: string | Buffer | Readable; type?: string } & Headers
     : { status: S } & Headers
 
-/** One of the replies that the route declares. `handled`: the handler has taken over the response itself. */
+/** One of the replies that the route declares. */
 export type Reply<R extends RouteSpec> = {
   [S in keyof R['replies'] & number]: ReplyOf<S, R['replies'][S]>
 }[keyof R['replies'] & number]

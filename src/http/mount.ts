@@ -96,12 +96,10 @@ function expectedVersion(header: string): number | undefined {
 
 type AnyReply =
   | ApiError
-  | { handled: true }
   | { status: number; data?: unknown; content?: unknown; type?: string; headers?: Record<string, string> }
 
 function send(ctx: Context, reply: AnyReply): void {
   if (reply instanceof ApiError) return answerError(ctx, reply)
-  if ('handled' in reply) return
   for (const [header, value] of Object.entries(reply.headers ?? {})) ctx.set(header, value)
   if (reply.data !== undefined) return answer(ctx, reply.data, reply.status)
   ctx.status = reply.status

@@ -2,7 +2,8 @@
 // platform <- contracts <- nouns, reserve, publish <- use cases <- http | workers | dashboard.
 // Each rule says why; there are no exceptions by file.
 const NOUNS = 'audit|users|products|spike-events|orders|payments'
-const USE_CASES = '^src/(buy|track|watch|sale|pay|conservation|report)[.]ts$|^src/figures/'
+const USE_CASES =
+  '^src/(buy|track|watch|sale|pay|expire|reconcile|rebuild|conservation|report)[.]ts$|^src/figures/'
 
 module.exports = {
   forbidden: [

@@ -5,6 +5,7 @@
  */
 import { existsSync } from 'node:fs'
 import { z } from 'zod'
+import { parseFailpoints, type ArmedFailpoint } from './failpoints.ts'
 import { isNetwork } from './networks.ts'
 
 const port = z.coerce.number().int().min(1).max(65_535)
@@ -55,6 +56,18 @@ const schema = z
     INTERNAL_NETWORKS: list
       .refine((networks) => networks.every(isNetwork), 'must list networks such as 10.0.0.0/8,::1/128')
       .default(['127.0.0.0/8', '::1/128']),
+    FAILPOINTS: z
+      .string()
+      .transform((text, ctx) => {
+        try {
+          return parseFailpoints(text)
+        } catch (error) {
+          ctx.addIssue({ code: 'custom', message: (error as Error).message })
+          return z.NEVER
+        }
+      })
+      .default([]),
+    FAILPOINT_SEED: z.coerce.number().int().min(0).default(0),
     MAX_IN_FLIGHT: z.coerce.number().int().min(1).max(1_000_000).default(1_000),
     /** Names the exchange, the AMQP queues and the BullMQ prefix: two stacks can share the same servers. */
     NAMESPACE: z
@@ -73,6 +86,8 @@ const schema = z
           })
       }
     }
+    if (env.APP_ENV !== 'dev' && env.FAILPOINTS.length > 0)
+      ctx.addIssue({ code: 'custom', path: ['FAILPOINTS'], message: 'may be set in dev only' })
     if (env.APP_ENV === 'prod' && env.RATE_LIMIT === 'off')
       ctx.addIssue({ code: 'custom', path: ['RATE_LIMIT'], message: 'may not be off in prod' })
   })
@@ -100,6 +115,9 @@ export type Config = Readonly<{
   /** Requests that may wait or be worked on at the same time; more are refused with OVERLOADED. */
   maxInFlight: number
   namespace: string
+  /** Where this process is made to fail, and the seed of when; see failpoints.ts. */
+  failpoints: readonly ArmedFailpoint[]
+  failpointSeed: number
 }>
 
 /** Settings that keep the process from starting; `problems` has one line for each name. */
@@ -141,6 +159,8 @@ export function loadConfig(env: NodeJS.ProcessEnv): Config {
     internalNetworks: e.INTERNAL_NETWORKS,
     maxInFlight: e.MAX_IN_FLIGHT,
     namespace: e.NAMESPACE,
+    failpoints: e.FAILPOINTS,
+    failpointSeed: e.FAILPOINT_SEED,
   })
 }
 

@@ -3,6 +3,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { ConfigError, loadConfig, loadEnvFile, type Config } from './config.ts'
+import { armFailpoints } from './failpoints.ts'
 import { createLogger, type Logger } from './logger.ts'
 import { reasonOf, ServiceError } from './service-error.ts'
 import { withinTime } from './time-limit.ts'
@@ -69,6 +70,7 @@ export async function runProcess(
   }
   const log = createLogger(role, config.logLevel)
   crashOnSurprise(log)
+  armFailpoints(config.failpoints, config.failpointSeed)
   const signal = nextSignal()
   let running: Running | undefined
   try {

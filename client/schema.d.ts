@@ -372,6 +372,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/spike-events/{id}/repair": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Compare the stores and repair what they disagree on
+         * @description Holds every reservation in Redis against PostgreSQL, which is right. What is in flight is no finding. Repairs go by reservation and can be repeated; what none of them explains takes a rebuild. The workers do the same by themselves. Walks over every reservation of the event, so it may take seconds for a big one.
+         */
+        post: operations["repairSpikeEvent"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/spike-events/{id}/stock": {
         parameters: {
             query?: never;
@@ -812,6 +832,34 @@ export interface components {
              */
             server_time: string;
         };
+        Repair: {
+            /** Format: uuid */
+            event_id: string;
+            dry_run: boolean;
+            /** @description available - in_flight - pending_releases - stock in Redis, before the repair; null without a gate. */
+            drift: number | null;
+            /** @description Numbers of what the stores disagreed on, twice, a second apart. */
+            findings: {
+                [key: string]: number;
+            };
+            /** @description The first 100 of them that lie with a single reservation. */
+            reservations: {
+                /** Format: uuid */
+                reservation_id: string;
+                /** @enum {string} */
+                kind: "unconfirmed" | "unpaid" | "unheld" | "unreleased" | "barred" | "released_alive" | "unfounded" | "stranded" | "lost" | "miscounted" | "misgranted";
+                /** @enum {string} */
+                redis: "held" | "queued" | "confirmed" | "paid" | "released" | "absent";
+                /** @enum {string} */
+                postgres: "undecided" | "live" | "gone" | "absent";
+            }[];
+            /** @description Repairs of single reservations that changed something. */
+            repaired: {
+                [key: string]: number;
+            };
+            /** @description The event was rebuilt, as for findings that no single reservation explains. */
+            rebuilt: boolean;
+        };
         /** @description The invariants of a sale as numbers. */
         Conservation: {
             /** Format: uuid */
@@ -960,8 +1008,11 @@ export interface components {
             reservation_id: string;
             /** @constant */
             status: "void";
-            /** @enum {string} */
-            reason: "sold_out" | "duplicate" | "lapse_limit" | "unknown_event" | "unknown_buyer";
+            /**
+             * @description `expired`: the reservation got lost on its way; the unit is free again, so try again.
+             * @enum {string}
+             */
+            reason: "sold_out" | "duplicate" | "lapse_limit" | "unknown_event" | "unknown_buyer" | "expired";
         };
         OrderDetail: {
             /** Format: uuid */
@@ -3004,6 +3055,57 @@ export interface operations {
                         code: 0;
                         message: string;
                         data: components["schemas"]["SpikeEvent"];
+                        request_id: string;
+                    };
+                };
+            };
+            400: components["responses"]["VALIDATION_FAILED"];
+            401: components["responses"]["UNAUTHENTICATED"];
+            403: components["responses"]["FORBIDDEN"];
+            404: components["responses"]["NOT_FOUND"];
+            409: components["responses"]["WRONG_STATE"];
+            413: components["responses"]["PAYLOAD_TOO_LARGE"];
+            415: components["responses"]["UNSUPPORTED_MEDIA_TYPE"];
+            429: components["responses"]["RATE_LIMITED"];
+            500: components["responses"]["INTERNAL"];
+            503: components["responses"]["NOT_READY.OVERLOADED"];
+        };
+    };
+    repairSpikeEvent: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": {
+                    /**
+                     * @description Only report; nothing is changed.
+                     * @default true
+                     */
+                    dry_run?: boolean;
+                };
+            };
+        };
+        responses: {
+            /** @description What was found, and what was done about it. */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        /** @constant */
+                        code: 0;
+                        message: string;
+                        data: components["schemas"]["Repair"];
                         request_id: string;
                     };
                 };

@@ -1,4 +1,6 @@
 /** The use case of the product: take a unit (step 1), tell the broker (step 2), answer at once. */
+import type { KeyObject } from 'node:crypto'
+import { failpoint, withFailpoint } from './platform/failpoints.ts'
 import type { Logger } from './platform/logger.ts'
 import type { ConfirmPublisher } from './platform/rabbitmq/publisher.ts'
 import type { Scripts } from './platform/redis/define-script.ts'
@@ -36,6 +38,8 @@ interface BuyDependencies {
   publisher: ConfirmPublisher
   marks: QueuedMarks
   outcomes: OutcomeCounts
+  /** Proves to whoever asks for a rid later that it was made here. */
+  ridKey: KeyObject
   log: Logger
 }
 
@@ -47,7 +51,9 @@ interface BuyDependencies {
  */
 export async function buy(deps: BuyDependencies, input: BuyInput): Promise<Purchase> {
   if (!deps.publisher.hasRoom) return { kind: 'overloaded' }
-  const reply = await deps.scripts.reserve({ ...input, rid: newRid(input.eventId) })
+  const rid = newRid(input.eventId, input.userId, deps.ridKey)
+  await failpoint('reserve.before')
+  const reply = await withFailpoint('reserve.after', () => deps.scripts.reserve({ ...input, rid }))
   if (reply.kind === 'corrupt') throw new Error(`redis key ${reply.key} has a wrong type or value`)
   if (reply.kind !== 'not_ready') deps.outcomes.add(input.eventId, reply.kind)
   if (reply.kind !== 'accepted') return reply

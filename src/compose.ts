@@ -3,6 +3,7 @@ import type { Server } from 'node:http'
 import type { Redis } from 'ioredis'
 import type { Knex } from 'knex'
 import { reservationAccepted } from './contracts/messages/reservation-accepted.ts'
+import { MessageSigner } from './contracts/messages/signature.ts'
 import { declareTopology, topologyOf } from './contracts/messages/topology.ts'
 import { buy } from './buy.ts'
 import { createApp } from './http/app.ts'
@@ -19,13 +20,15 @@ import { contactPostgres, createPostgres } from './platform/postgres/client.ts'
 import { closeRabbit, connectRabbit } from './platform/rabbitmq/connection.ts'
 import { queueDepth } from './platform/rabbitmq/queue-depth.ts'
 import { ConfirmPublisher } from './platform/rabbitmq/publisher.ts'
-import { contactRedis, createRedis, createSubscriberRedis } from './platform/redis/client.ts'
+import { contactDurableRedis, createRedis, createSubscriberRedis } from './platform/redis/client.ts'
 import { loadScripts } from './platform/redis/define-script.ts'
 import { Subscriber } from './platform/redis/subscriber.ts'
 import { createProductCache } from './products/cache.ts'
 import { OutcomeCounts } from './reserve/outcome-counts.ts'
 import { rebuildSale } from './rebuild.ts'
+import { repairSale } from './repair.ts'
 import { QueuedMarks } from './reserve/queued-marks.ts'
+import { ridKey } from './reserve/rid.ts'
 import { spikeScripts } from './reserve/scripts.ts'
 import { Tracker } from './track.ts'
 import { Revocations } from './users/revocations.ts'
@@ -57,7 +60,8 @@ async function assemble(config: Config, log: Logger, parts: StopList): Promise<R
   const marks = new QueuedMarks(scripts, log)
   const outcomes = new OutcomeCounts(redis, log)
   parts.add('outcome counts', () => outcomes.stop())
-  const tracker = new Tracker({ redis, knex, log })
+  const ownRids = ridKey(config.jwtSecret)
+  const tracker = new Tracker({ redis, knex, ridKey: ownRids, backlog, log })
   const watcher = new Watcher({ tracker, subscriber: openSubscriber(config, log, parts), log })
   const revocations = new Revocations(knex, log)
   parts.add('revocations', () => revocations.stop())
@@ -70,6 +74,7 @@ async function assemble(config: Config, log: Logger, parts: StopList): Promise<R
   const inFlight = new InFlight(config.maxInFlight)
   const metrics = createMetrics(() => inFlight.count)
   let accepting = true
+  const rebuild = { knex, redis, scripts, backlog, log }
   const app = createApp({
     config,
     log,
@@ -77,7 +82,8 @@ async function assemble(config: Config, log: Logger, parts: StopList): Promise<R
     knex,
     redis,
     sale: { knex, redis, scripts, log },
-    rebuild: (id, actor) => rebuildSale({ knex, redis, scripts, backlog, log }, id, actor),
+    rebuild: (id, actor) => rebuildSale(rebuild, id, actor),
+    repair: (id, options, actor) => repairSale(rebuild, id, options, actor),
     productCache: createProductCache({
       knex,
       redis,
@@ -90,17 +96,19 @@ async function assemble(config: Config, log: Logger, parts: StopList): Promise<R
     provider,
     revocations,
     buy: async (input) => {
-      const purchase = await buy({ scripts, publisher, marks, outcomes, log }, input)
+      const purchase = await buy({ scripts, publisher, marks, outcomes, ridKey: ownRids, log }, input)
       metrics.purchases.inc({ outcome: purchase.kind })
       return purchase
     },
-    settlePayment: (name, callback) => settlePayment({ knex, redis, scripts, log }, name, callback),
+    settlePayment: (name, callback) =>
+      settlePayment({ knex, redis, scripts, ridKey: ownRids, log }, name, callback),
     readiness: {
       accepting: () => accepting,
       checks: {
         postgres: () => knex.raw('SELECT 1'),
         redis: () => redis.ping(),
         rabbitmq: async () => {
+          if (publisher.isBlocked) throw new Error('the broker is short of memory or disk')
           if (!publisher.isOpen || !publisher.hasRoom) throw new Error('no channel, or too many unconfirmed')
         },
       },
@@ -137,7 +145,7 @@ async function openStores(
   await contactPostgres(knex, config.databaseUrl)
   const redis = createRedis(config.redisUrl, 'spike-api', log)
   parts.add('redis', async () => redis.disconnect())
-  await contactRedis(redis, 'REDIS_URL', config.redisUrl)
+  await contactDurableRedis(redis, 'REDIS_URL', config.redisUrl)
   return { knex, redis }
 }
 
@@ -152,11 +160,13 @@ async function openPublisher(config: Config, log: Logger, parts: StopList) {
   const connection = await connectRabbit(config.amqpUrl, 'spike-api publisher', log)
   parts.add('rabbitmq', () => closeRabbit(connection))
   const topology = topologyOf(config.namespace)
+  const signer = new MessageSigner(config.jwtSecret)
   const publisher = new ConfirmPublisher({
     connection,
     exchange: topology.exchange,
     maxUnconfirmed: MAX_UNCONFIRMED,
     prepare: (channel) => declareTopology(channel, topology),
+    headersOf: (message) => signer.headersOf(message),
     log,
   })
   parts.add('publisher', () => publisher.stop())

@@ -1,4 +1,5 @@
 /** The use cases of the payment provider's callbacks. PostgreSQL first; then Redis is told. */
+import type { KeyObject } from 'node:crypto'
 import type { Redis } from 'ioredis'
 import type { Knex } from 'knex'
 import { reacquireOrder, type Reacquired } from './orders/reacquire.ts'
@@ -11,6 +12,7 @@ import {
   type PaymentCallback,
 } from './payments/callback.ts'
 import { applyRefund, openRefund, type RefundResult } from './payments/refunds.ts'
+import { failpoint } from './platform/failpoints.ts'
 import type { Logger } from './platform/logger.ts'
 import { retryingTransaction } from './platform/postgres/transaction.ts'
 import type { Scripts } from './platform/redis/define-script.ts'
@@ -22,6 +24,8 @@ interface PayDependencies {
   knex: Knex
   redis: Redis
   scripts: Pick<Scripts<typeof spikeScripts>, 'markPaid'>
+  /** Makes the rid of a unit that is bought again. */
+  ridKey: KeyObject
   log: Logger
 }
 
@@ -37,6 +41,7 @@ export async function settlePayment(
 ): Promise<Settlement> {
   if (callback.kind === 'refunded') return (await applyRefund(deps.knex, provider, callback)).kind
   const result = await applyCallback(deps.knex, provider, callback)
+  await failpoint('pay.after-commit')
   if (result.kind === 'late') return settleLate(deps, provider, callback)
   if (result.kind !== 'paid') return result.kind
   // Tells SOLD_OUT and ALL_HELD apart. The payment stands; until Redis hears of it, buyers read ALL_HELD.
@@ -73,7 +78,7 @@ function settleLate(deps: PayDependencies, provider: string, callback: PaymentCa
 }
 
 async function reacquireLapsed(
-  { redis, log }: PayDependencies,
+  { redis, ridKey, log }: PayDependencies,
   trx: Knex.Transaction,
   order: LateOrder,
 ): Promise<{ claim: Reacquired } | undefined> {
@@ -86,5 +91,6 @@ async function reacquireLapsed(
       return false
     }
   }
-  return reacquireOrder(trx, order, { newRid, hasRoom })
+  const newOwnRid = (eventId: string, userId: string) => newRid(eventId, userId, ridKey)
+  return reacquireOrder(trx, order, { newRid: newOwnRid, hasRoom })
 }

@@ -11,10 +11,13 @@ import type { Redis } from 'ioredis'
 import type { Knex } from 'knex'
 import { SYSTEM, type Actor } from './audit/audit.ts'
 import { claimsOfEvent, type ReservationClaim } from './orders/claims.ts'
+import { failpoint } from './platform/failpoints.ts'
 import type { Logger } from './platform/logger.ts'
 import type { Scripts } from './platform/redis/define-script.ts'
+import { serverRunId } from './platform/redis/info.ts'
+import { compareRids, readSnapshot, repairByRid, type RidsInRedis, type Snapshot } from './reconcile.ts'
+import { isLost, readGate } from './reserve/gate.ts'
 import {
-  allRecords,
   endLogEntries,
   readSurvivors,
   stageState,
@@ -22,21 +25,18 @@ import {
   type Survivors,
 } from './reserve/rebuilding.ts'
 import { decodeRecord, type UnitRecord } from './reserve/record.ts'
-import { spikeKeys } from './reserve/keys.ts'
 import type { spikeScripts } from './reserve/scripts.ts'
-import { GATE_STATUS, lockGate } from './sale.ts'
+import { GATE_STATUS, lockGate, tryLockGate } from './sale.ts'
 import { SpikeEvent } from './spike-events/model.ts'
-import {
-  adjustmentIds,
-  markAdjustmentsApplied,
-  raiseEpoch,
-  type EpochRaise,
-} from './spike-events/rebuilding.ts'
+import { markAdjustmentsApplied, raiseEpoch, type EpochRaise } from './spike-events/rebuilding.ts'
 
 export interface RebuildDependencies {
   knex: Knex
   redis: Redis
-  scripts: Pick<Scripts<typeof spikeScripts>, 'setStatus' | 'swap' | 'confirm' | 'markPaid' | 'release'>
+  scripts: Pick<
+    Scripts<typeof spikeScripts>,
+    'setStatus' | 'swap' | 'confirm' | 'markPaid' | 'release' | 'countUnits'
+  >
   /** Reservations that wait in the broker, of all events. */
   backlog: () => Promise<number>
   log: Logger
@@ -44,43 +44,67 @@ export interface RebuildDependencies {
 
 export type Rebuilt = { kind: 'done' } | Exclude<EpochRaise, { kind: 'raised' }>
 
-/** Reservations of a lost log are only in the broker: they are waited for, but not for ever. */
-const BACKLOG_WITHIN_MS = 10_000
+/** Reservations of a lost log are only in the broker: they are waited for, but buyers do not wait for ever. */
+const BACKLOG_WITHIN_MS = 5_000
 
 /** Rebuilds one event; other rebuilds and gate changes of it wait for the event's advisory lock. */
 export function rebuildSale(deps: RebuildDependencies, id: string, actor: Actor): Promise<Rebuilt> {
-  return underLock(deps, id, (lock) => rebuildLocked(deps, lock, id, actor))
+  return withLockConnection(deps, async (lock) => {
+    await lockGate(lock, id)
+    return rebuildLocked(deps, lock, id, actor, () => backlogDrained(deps))
+  })
 }
 
 /**
- * Rebuilds an event whose gate is missing, because Redis has lost it, or closed, because a rebuild has died.
- * @returns whether it had to
+ * Rebuilds an event when that is needed, unless somebody else has its lock, and with it the work.
+ * @param isNeeded asked under the lock: whoever had it before may have done it
+ * @returns whether it was rebuilt
  */
-export async function rebuildIfLost(deps: RebuildDependencies, id: string): Promise<boolean> {
-  if (!(await isLost(deps, id))) return false
-  const rebuilt = await underLock(deps, id, async (lock): Promise<Rebuilt | undefined> => {
-    const event = await SpikeEvent.query(lock).findById(id).select('opened_at')
-    // Whoever held the lock before may have done it, or it was never opened.
-    if (event === undefined || event.opened_at === null || !(await isLost(deps, id))) return undefined
-    return rebuildLocked(deps, lock, id, SYSTEM)
-  })
-  return rebuilt?.kind === 'done'
-}
-
-async function isLost({ redis }: RebuildDependencies, id: string): Promise<boolean> {
-  const status = await redis.hget(spikeKeys(id).gate, 'status')
-  return status === null || status === 'closed'
-}
-
-/** The lock's connection has nothing to do meanwhile, which is no reason to end it. */
-async function underLock<T extends Rebuilt | undefined>(
+export function rebuildWhen(
   deps: RebuildDependencies,
   id: string,
+  actor: Actor,
+  isNeeded: () => Promise<boolean>,
+  drained = () => backlogDrained(deps),
+): Promise<boolean> {
+  return withLockConnection(deps, async (lock) => {
+    if (!(await tryLockGate(lock, id)) || !(await isNeeded())) return false
+    return (await rebuildLocked(deps, lock, id, actor, drained)).kind === 'done'
+  })
+}
+
+/**
+ * Rebuilds those of the events that Redis has lost, or may have lost a part of. They wait for the broker together:
+ * it has one queue for all of them.
+ * @returns a rebuild for one event at a time, which resolves with whether it had to
+ */
+export function lostRebuilder(deps: RebuildDependencies): (id: string) => Promise<boolean> {
+  let runId: Promise<string> | undefined
+  let drained: Promise<void> | undefined
+  return async (id) => {
+    runId ??= serverRunId(deps.redis)
+    if (!isLost(await readGate(deps.redis, id), await runId)) return false
+    const isNeeded = async () => {
+      const event = await SpikeEvent.query(deps.knex).findById(id).select('opened_at')
+      // One that was never opened is opened by whoever follows it.
+      return (
+        event?.opened_at !== null && isLost(await readGate(deps.redis, id), await serverRunId(deps.redis))
+      )
+    }
+    return rebuildWhen(deps, id, SYSTEM, isNeeded, () => (drained ??= backlogDrained(deps)))
+  }
+}
+
+/** Longer than any rebuild: the lock's connection has nothing to do meanwhile, which is no reason to end it. */
+const LOCK_ENDS_MS = 300_000
+
+/** A process that has stopped, or was cut off, loses its lock in the end; the epoch keeps it from a swap after that. */
+function withLockConnection<T>(
+  { knex }: RebuildDependencies,
   work: (lock: Knex.Transaction) => Promise<T>,
 ): Promise<T> {
-  return deps.knex.transaction(async (lock) => {
-    await lock.raw('SET LOCAL idle_in_transaction_session_timeout = 0')
-    await lockGate(lock, id)
+  return knex.transaction(async (lock) => {
+    await lock.raw(`SET LOCAL idle_in_transaction_session_timeout = ${LOCK_ENDS_MS}`)
     return work(lock)
   })
 }
@@ -90,19 +114,35 @@ async function rebuildLocked(
   lock: Knex.Transaction,
   id: string,
   actor: Actor,
+  drained: () => Promise<void>,
 ): Promise<Rebuilt> {
-  const raise = await raiseEpoch(deps.knex, id, actor)
+  const { knex, redis, scripts, log } = deps
+  const raise = await raiseEpoch(knex, id, actor)
   if (raise.kind !== 'raised') return raise
-  await deps.scripts.setStatus({ eventId: id, status: 'closed' })
-  await backlogDrained(deps)
-  const survivors = await readSurvivors(deps.redis, id)
-  const snapshot = await readSnapshot(deps.knex, id)
-  await stageState(deps.redis, id, raise.epoch, nextState(survivors, snapshot))
-  await swapIn(deps, raise.epoch, survivors, snapshot)
-  await applyVerdictsByRid(deps, id)
+  const { epoch } = raise
+  const startedAt = performance.now()
+  // What a Redis has that was never lost is all there is: nothing of it is in the broker alone.
+  const wasLost = isLost(await readGate(redis, id), await serverRunId(redis))
+  await scripts.setStatus({ eventId: id, status: 'closed' })
+  await failpoint('rebuild.gate-closed')
+  if (wasLost) await drained()
+  const survivors = await readSurvivors(redis, id)
+  const snapshot = await readSnapshot(knex, id)
+  if (snapshot === undefined) throw new Error(`event ${id} is gone`)
+  const next = nextState(survivors, snapshot)
+  await stageState(redis, id, epoch, next)
+  await failpoint('rebuild.staged')
+  await swapIn(deps, epoch, survivors, snapshot)
+  await failpoint('rebuild.swapped')
+  // What was applied to the new state already changes nothing when it is applied again.
+  await repairByRid(deps, id, compareRids(await claimsOfEvent(knex, id), ridsIn(next)))
   await openGate(deps, id)
-  await markAdjustmentsApplied(lock, snapshot.adjustmentIds)
-  deps.log.info({ eventId: id, epoch: raise.epoch, claims: snapshot.claims.length }, 'event rebuilt')
+  await markAdjustmentsApplied(
+    lock,
+    snapshot.ledger.map((row) => row.id),
+  )
+  const ms = Math.round(performance.now() - startedAt)
+  log.info({ eventId: id, epoch, claims: snapshot.claims.length, ms }, 'event rebuilt')
   return { kind: 'done' }
 }
 
@@ -115,27 +155,14 @@ async function backlogDrained({ backlog, log }: RebuildDependencies): Promise<vo
   }
 }
 
-interface Snapshot {
-  event: SpikeEvent
-  claims: ReservationClaim[]
-  adjustmentIds: string[]
-}
-
-/** What PostgreSQL says at one moment. */
-function readSnapshot(knex: Knex, id: string): Promise<Snapshot> {
-  return knex.transaction(
-    async (trx) => {
-      const event = await SpikeEvent.query(trx).findById(id)
-      if (event === undefined) throw new Error(`event ${id} is gone`)
-      return { event, claims: await claimsOfEvent(trx, id), adjustmentIds: await adjustmentIds(trx, id) }
-    },
-    { isolationLevel: 'repeatable read', readOnly: true },
-  )
-}
-
 /** Live claims as PostgreSQL has them, undecided ones as they survived or, if they did not, as the inbox has them. */
-function nextState(survivors: Survivors, { claims, adjustmentIds }: Snapshot): NextState {
-  const next: NextState = { records: new Map(), holders: new Map(), lapses: new Map(), adjustmentIds }
+function nextState(survivors: Survivors, { claims, ledger }: Snapshot): NextState {
+  const next: NextState = {
+    records: new Map(),
+    holders: new Map(),
+    lapses: new Map(),
+    adjustmentIds: ledger.map((row) => row.id),
+  }
   const put = (rid: string, userId: string, record: UnitRecord | string) => {
     next.records.set(rid, record)
     next.holders.set(userId, rid)
@@ -154,6 +181,14 @@ function nextState(survivors: Survivors, { claims, adjustmentIds }: Snapshot): N
     if (claim.state === 'live')
       put(claim.rid, claim.userId, recordOf(claim, claim.orderStatus === 'paid' ? 'paid' : 'confirmed'))
   return next
+}
+
+/** The state that was put in place, as the comparison with PostgreSQL reads it. */
+function ridsIn({ records, holders }: NextState): RidsInRedis {
+  const decoded = [...records].map(
+    ([rid, record]) => [rid, typeof record === 'string' ? decodeRecord(record) : record] as const,
+  )
+  return { records: new Map(decoded), holders }
 }
 
 function undecidedSurvivors(survivors: Survivors, claims: readonly ReservationClaim[]) {
@@ -215,31 +250,4 @@ async function openGate({ knex, scripts }: RebuildDependencies, id: string): Pro
 
 function sum(units: Iterable<number>): number {
   return [...units].reduce((total, n) => total + n, 0)
-}
-
-/** Brings each rid in Redis after its verdict in PostgreSQL. Every step is idempotent by the rid. */
-async function applyVerdictsByRid(deps: RebuildDependencies, eventId: string): Promise<void> {
-  const records = await allRecords(deps.redis, eventId)
-  const claims = await claimsOfEvent(deps.knex, eventId)
-  for (const claim of claims) {
-    const text = records.get(claim.rid)
-    const state = text === undefined ? undefined : decodeRecord(text).state
-    await applyVerdict(deps, eventId, claim, state)
-  }
-}
-
-async function applyVerdict(
-  { scripts }: RebuildDependencies,
-  eventId: string,
-  claim: ReservationClaim,
-  state: UnitRecord['state'] | undefined,
-): Promise<void> {
-  const { rid, userId, quantity, orderId, expiresAtMs, reason } = claim
-  if (claim.state === 'live' && orderId !== null && expiresAtMs !== null) {
-    if (state !== 'confirmed' && state !== 'paid')
-      await scripts.confirm({ eventId, rid, userId, quantity, orderId, expiresAtMs })
-    if (claim.orderStatus === 'paid' && state !== 'paid') await scripts.markPaid({ eventId, rid })
-  }
-  if (claim.state === 'gone' && reason !== null && state !== undefined && state !== 'released')
-    await scripts.release({ eventId, rid, userId, quantity, reason })
 }

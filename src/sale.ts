@@ -100,6 +100,14 @@ export async function lockGate(trx: Knex.Transaction, id: string): Promise<void>
   await trx.raw('SELECT pg_advisory_xact_lock(hashtextextended(?, 0))', [`spike:${id}`])
 }
 
+/** As `lockGate`, but gives up at once when somebody else has the lock. @returns whether it was got */
+export async function tryLockGate(trx: Knex.Transaction, id: string): Promise<boolean> {
+  const { rows } = await trx.raw('SELECT pg_try_advisory_xact_lock(hashtextextended(?, 0)) AS got', [
+    `spike:${id}`,
+  ])
+  return rows[0].got
+}
+
 function followGate(deps: SaleDependencies, id: string): Promise<void> {
   return deps.knex.transaction(async (trx) => {
     await lockGate(trx, id)

@@ -1,12 +1,15 @@
 /** What became of a reservation, for the buyer who holds its rid. */
+import type { KeyObject } from 'node:crypto'
 import type { Redis } from 'ioredis'
 import type { Knex } from 'knex'
 import { CLOSE_REASONS, type ReleaseReason, type VoidReason } from './contracts/values.ts'
+import { expireLost, GIVEN_UP_AFTER_MS } from './expire.ts'
 import { findReservations, type ReservationRow } from './orders/inbox.ts'
 import type { Logger } from './platform/logger.ts'
+import { readGate } from './reserve/gate.ts'
 import { spikeKeys } from './reserve/keys.ts'
 import { decodeRecord, type UnitRecord } from './reserve/record.ts'
-import { eventTag } from './reserve/rid.ts'
+import { eventTag, isGenuineRid } from './reserve/rid.ts'
 import { findEventIds } from './spike-events/model.ts'
 
 export type Tracking =
@@ -17,10 +20,19 @@ export type Tracking =
 interface TrackDependencies {
   redis: Redis
   knex: Knex
+  /** Tells rids that were made here from made-up ones. */
+  ridKey: KeyObject
+  /** Reservations that wait in the broker, of all events. */
+  backlog: () => Promise<number>
+  /** Age from which a reservation that no store knows is given up. */
+  givenUpAfterMs?: number
   log: Logger
 }
 
-/** Finds reservations by rid: in Redis while they are there, else in PostgreSQL. */
+/**
+ * Finds reservations by rid: in Redis while they are there, else in PostgreSQL. One that neither knows and that we have
+ * made is waited for, and void in the end: whoever was given a rid gets a final answer.
+ */
 export class Tracker {
   readonly #deps: TrackDependencies
   /**
@@ -39,8 +51,22 @@ export class Tracker {
     if (record !== undefined && record.userId !== userId) return undefined
     const tracking = record === undefined ? undefined : trackingOfRecord(record)
     if (tracking !== undefined) return tracking
+    const received = await this.#received(rid, userId)
+    if (received !== undefined || !isGenuineRid(rid, userId, this.#deps.ridKey)) return received
+    return (await this.#giveUp(rid, userId)) ? this.#received(rid, userId) : { status: 'reserving' }
+  }
+
+  async #received(rid: string, userId: string): Promise<Tracking | undefined> {
     const [row] = await findReservations(this.#deps.knex, [rid])
     return row?.user_id === userId ? trackingOfRow(row) : undefined
+  }
+
+  /** @returns whether PostgreSQL has a word on the rid now */
+  async #giveUp(rid: string, userId: string): Promise<boolean> {
+    const eventId = await this.#lostBy(rid)
+    if (eventId === undefined) return false
+    const { givenUpAfterMs = GIVEN_UP_AFTER_MS } = this.#deps
+    return expireLost(this.#deps, { rid, userId, eventId }, givenUpAfterMs)
   }
 
   /** Ids of the events that a rid may belong to: nearly always one, none for a rid that nobody was given. */
@@ -65,6 +91,25 @@ export class Tracker {
       }
     }
     return undefined
+  }
+
+  /** The event whose state in Redis is there without the rid; undefined while Redis may know it. */
+  async #lostBy(rid: string): Promise<string | undefined> {
+    const { redis, log } = this.#deps
+    let lostBy: string | undefined
+    for (const eventId of await this.eventsOf(rid)) {
+      try {
+        const gate = await readGate(redis, eventId)
+        // A gate that is closed or missing belongs to a rebuild, which may bring the rid back.
+        if (gate === undefined || gate.status === 'closed') return undefined
+        if ((await redis.hexists(spikeKeys(eventId).states, rid)) === 1) return undefined
+      } catch (error) {
+        log.warn({ err: error, rid }, 'redis does not tell whether it has lost a reservation')
+        return undefined
+      }
+      lostBy = eventId
+    }
+    return lostBy
   }
 }
 

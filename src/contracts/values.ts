@@ -12,13 +12,14 @@ export const amount = z.int().min(0).max(2_000_000_000_000_000)
 /** Milliseconds since 1970. */
 export const timestampMs = z.int().min(0)
 
-/** Why PostgreSQL refused a reservation; the buyer reads it. */
+/** Why PostgreSQL refused a reservation; the buyer reads it. `expired`: it was not received in time. */
 export const VOID_REASONS = [
   'sold_out',
   'duplicate',
   'lapse_limit',
   'unknown_event',
   'unknown_buyer',
+  'expired',
 ] as const
 export type VoidReason = (typeof VOID_REASONS)[number]
 

@@ -16,6 +16,7 @@ import type { Logger } from '../platform/logger.ts'
 import type { Metrics } from '../platform/metrics.ts'
 import type { ProductCache } from '../products/cache.ts'
 import type { Rebuilt } from '../rebuild.ts'
+import type { RepairResult } from '../repair.ts'
 import type { SaleDependencies } from '../sale.ts'
 import type { Tracker } from '../track.ts'
 import type { Watcher } from '../watch.ts'
@@ -50,6 +51,7 @@ export interface AppDependencies {
   redis: Redis
   sale: SaleDependencies
   rebuild: (eventId: string, actor: Actor) => Promise<Rebuilt>
+  repair: (eventId: string, options: { dryRun: boolean }, actor: Actor) => Promise<RepairResult>
   productCache: ProductCache
   tracker: Tracker
   watcher: Watcher

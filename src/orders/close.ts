@@ -1,5 +1,6 @@
 /** Step 5: closing unpaid orders, at their deadline or because the buyer wants it. */
 import type { Knex } from 'knex'
+import { failpoint } from '../platform/failpoints.ts'
 import { retryingTransaction } from '../platform/postgres/transaction.ts'
 import { moveInventory } from '../products/inventory.ts'
 import type { CloseReason } from './model.ts'
@@ -31,6 +32,7 @@ export async function closeLapsedOrders(knex: Knex, orderIds: readonly string[])
       .forUpdate()
       .select('id', 'event_id')
     await closeLocked(trx, due, 'lapsed')
+    if (due.length > 0) await failpoint('close-order.in-transaction')
     return new Set(due.map((order) => order.id))
   })
   const others = await closingsOf(

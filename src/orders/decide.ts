@@ -7,6 +7,7 @@
 import type { Knex } from 'knex'
 import { v7 as uuidv7 } from 'uuid'
 import type { VoidReason } from '../contracts/values.ts'
+import { failpoint } from '../platform/failpoints.ts'
 import { retryingTransaction } from '../platform/postgres/transaction.ts'
 import { findReservations, type ReservationRow } from './inbox.ts'
 
@@ -102,6 +103,7 @@ async function decideBatch(
   for (const verdict of await insertOrders(trx, winners)) verdicts.set(verdict.rid, verdict)
   for (const verdict of await writeVoids(trx, refusals)) verdicts.set(verdict.rid, verdict)
   await takeUnits(trx, winners)
+  await failpoint('create-order.in-transaction')
   return verdicts
 }
 

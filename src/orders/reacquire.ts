@@ -11,8 +11,8 @@ export interface ClosedOrder {
 
 /** What the step that reserves knows of a sale. */
 export interface SaleView {
-  /** A new reservation's id for an event. */
-  newRid: (eventId: string) => string
+  /** A new reservation's id, of an event for a buyer. */
+  newRid: (eventId: string, userId: string) => string
   /**
    * Whether units are left that nobody has reserved. PostgreSQL does not know of reservations in flight, and their
    * buyers were in time: late money does not take from them.
@@ -39,7 +39,7 @@ export async function reacquireOrder(
   const claim =
     eventId === null
       ? await retakeInventory(trx, order)
-      : await reclaim(trx, order, sale, sale.newRid(eventId))
+      : await reclaim(trx, order, sale, sale.newRid(eventId, order.user_id))
   if (claim === undefined) return undefined
   await trx('orders')
     .where('id', order.id)

@@ -31,7 +31,11 @@ export function createBatcher<Key, Result>(options: {
       if (keys.length === 1 || blamesAll(error)) return keys.map(() => error as Error)
     }
     const results: (Result | Error)[] = []
-    for (const key of keys) results.push(await alone(key))
+    for (const key of keys) {
+      const last = results.at(-1)
+      // An outage that began meanwhile would keep each of the others waiting for its own time limits.
+      results.push(last instanceof Error && blamesAll(last) ? last : await alone(key))
+    }
     return results
   }
 

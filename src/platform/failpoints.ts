@@ -57,31 +57,41 @@ export class FailpointError extends Error {
 
 const HANG_MS = 1_000
 
-let armed: Map<Failpoint, ArmedFailpoint> | undefined
-let random = Math.random
+let armed: Map<Failpoint, ArmedFailpoint & { random: () => number }> | undefined
 
 /**
- * Reads `name=failure/oneIn`, several with commas between; `hang` takes its milliseconds as `hang:ms`.
+ * Reads `name=failure/oneIn`, several with commas between and each name once; `hang` takes its milliseconds as
+ * `hang:ms`.
  * @throws naming what can't be read
  */
 export function parseFailpoints(text: string): ArmedFailpoint[] {
-  return text.split(',').map((entry) => {
-    const match = /^([a-z.-]+)=([a-z]+)(?::(\d{1,5}))?(?:\/(\d{1,6}))?$/.exec(entry.trim())
-    const name = FAILPOINTS.find((known) => known === match?.[1])
-    const failure = FAILURES.find((known) => known === match?.[2])
-    if (match === null || name === undefined || failure === undefined)
-      throw new Error(`"${entry}" is not a fail point such as reserve.after=kill/40`)
-    return { name, failure, ms: Number(match[3] ?? HANG_MS), oneIn: Math.max(1, Number(match[4] ?? 1)) }
-  })
+  const points = text.split(',').map((entry) => parseFailpoint(entry.trim()))
+  const names = new Set(points.map(({ name }) => name))
+  if (names.size < points.length) throw new Error('names a fail point twice')
+  return points
+}
+
+function parseFailpoint(entry: string): ArmedFailpoint {
+  const match = /^([a-z.-]+)=([a-z]+)(?::(\d{1,5}))?(?:\/([1-9]\d{0,5}))?$/.exec(entry)
+  const name = FAILPOINTS.find((known) => known === match?.[1])
+  const failure = FAILURES.find((known) => known === match?.[2])
+  const [ms, oneIn] = [match?.[3], match?.[4]]
+  if (name === undefined || failure === undefined || (ms !== undefined && failure !== 'hang'))
+    throw new Error(`"${entry}" is not a fail point such as reserve.after=kill/40`)
+  return { name, failure, ms: Number(ms ?? HANG_MS), oneIn: Number(oneIn ?? 1) }
 }
 
 /**
  * Arms fail points for the life of the process; none disarms them all.
- * @param seed of the choice which passes fail
+ * @param seed of the choice which passes fail; each place draws from a row of its own, so that what happens at one
+ * does not shift the others
  */
 export function armFailpoints(points: readonly ArmedFailpoint[], seed: number): void {
-  armed = points.length === 0 ? undefined : new Map(points.map((point) => [point.name, point]))
-  random = seededRandom(seed)
+  const choosers = points.map((point) => ({
+    ...point,
+    random: seededRandom(seed * FAILPOINTS.length + FAILPOINTS.indexOf(point.name)),
+  }))
+  armed = points.length === 0 ? undefined : new Map(choosers.map((point) => [point.name, point]))
 }
 
 /** A place where the process may fail. @returns undefined, without a pause, when nothing is armed */
@@ -103,7 +113,8 @@ async function effectAndStrike<T>(name: Failpoint, effect: () => Promise<T>): Pr
 
 async function strike(name: Failpoint): Promise<Failure | undefined> {
   const point = armed?.get(name)
-  if (point === undefined || random() * point.oneIn >= 1) return undefined
+  if (point === undefined || point.random() * point.oneIn >= 1) return undefined
+  process.send?.({ failpoint: name }) // whoever started this process counts them
   switch (point.failure) {
     case 'kill':
     case 'stop':

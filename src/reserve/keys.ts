@@ -1,6 +1,9 @@
 /** Redis keys of one event. They share the hash tag, so scripts over them run on Redis Cluster. */
 export interface SpikeKeys {
-  /** Hash: status, epoch, start_ms, end_ms, granted, paid, per_user_limit, lapse_limit. Missing: NOT_READY. */
+  /**
+   * Hash: status, epoch, start_ms, end_ms, granted, paid, per_user_limit, lapse_limit, and run_id of the server that
+   * wrote it. Missing: NOT_READY.
+   */
   gate: string
   /** Integer: units free to reserve. */
   stock: string

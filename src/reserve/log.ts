@@ -1,11 +1,14 @@
 import type { Redis } from 'ioredis'
 import { z } from 'zod'
 import { id, quantity, timestampMs } from '../contracts/values.ts'
+import { redisNow } from '../platform/redis/clock.ts'
 import { spikeKeys } from './keys.ts'
 import { decodeRecord, type UnitState } from './record.ts'
 
 /** One entry of the reservation log: a decrement whose verdict has not been applied. */
 export interface LogEntry {
+  /** The entry's id in the stream. */
+  logId: string
   rid: string
   userId: string
   quantity: number
@@ -25,27 +28,39 @@ const fields = z.object({
   request_id: z.string(),
 })
 
+/** A part of a log's aged entries. */
+export interface LogPage {
+  entries: LogEntry[]
+  /** Ids of entries that make no sense. */
+  unreadable: string[]
+  /** Redis time when it was read. */
+  nowMs: number
+  /** Where the next page begins; undefined when there is none. */
+  next: string | undefined
+}
+
 /**
  * The oldest entries of an event's log that were written before a moment of Redis time. Entries of reservations
  * that went the usual way are gone by then, so this reads only what needs help.
- * @returns the entries, and the ids of entries that make no sense
+ * @param from where the page before has ended
  */
 export async function agedEntries(
   redis: Redis,
   eventId: string,
-  olderThanMs: number,
-  limit: number,
-): Promise<{ entries: LogEntry[]; unreadable: string[] }> {
-  const [seconds] = await redis.time()
-  const until = Number(seconds) * 1_000 - olderThanMs
+  page: { olderThanMs: number; limit: number; from: string | undefined },
+): Promise<LogPage> {
+  const nowMs = await redisNow(redis)
   const keys = spikeKeys(eventId)
-  const entries = await redis.xrange(keys.log, '-', until, 'COUNT', limit)
-  const parsed = entries.map(([entryId, flat]) => ({ entryId, result: fields.safeParse(pairs(flat)) }))
-  const unreadable = parsed.flatMap(({ entryId, result }) => (result.success ? [] : [entryId]))
-  const readable = parsed.flatMap(({ result }) => (result.success ? [result.data] : []))
-  if (readable.length === 0) return { entries: [], unreadable }
-  const records = await redis.hmget(keys.states, ...readable.map((entry) => entry.rid))
-  return { entries: readable.map((entry, i) => entryOf(entry, records[i])), unreadable }
+  const until = nowMs - page.olderThanMs
+  const found = await redis.xrange(keys.log, page.from ?? '-', until, 'COUNT', page.limit)
+  const parsed = found.map(([logId, flat]) => ({ logId, result: fields.safeParse(pairs(flat)) }))
+  const unreadable = parsed.flatMap(({ logId, result }) => (result.success ? [] : [logId]))
+  const readable = parsed.flatMap(({ logId, result }) => (result.success ? [{ logId, ...result.data }] : []))
+  const records =
+    readable.length === 0 ? [] : await redis.hmget(keys.states, ...readable.map((entry) => entry.rid))
+  const entries = readable.map((entry, i) => entryOf(entry.logId, entry, records[i]))
+  const last = found.length < page.limit ? undefined : found.at(-1)
+  return { entries, unreadable, nowMs, next: last && `(${last[0]}` }
 }
 
 /** All entries of an event's log that make sense, the oldest first, read in chunks. */
@@ -58,7 +73,7 @@ export async function* logEntries(
     const chunk = await redis.xrange(log, from, '+', 'COUNT', 500)
     for (const [logId, flat] of chunk) {
       const parsed = fields.safeParse(pairs(flat))
-      if (parsed.success) yield { logId, entry: entryOf(parsed.data, undefined) }
+      if (parsed.success) yield { logId, entry: entryOf(logId, parsed.data, undefined) }
     }
     const last = chunk.at(-1)
     if (last === undefined) return
@@ -66,8 +81,9 @@ export async function* logEntries(
   }
 }
 
-function entryOf(entry: z.infer<typeof fields>, record: string | null | undefined): LogEntry {
+function entryOf(logId: string, entry: z.infer<typeof fields>, record: string | null | undefined): LogEntry {
   return {
+    logId,
     rid: entry.rid,
     userId: entry.user,
     quantity: entry.quantity,

@@ -18,8 +18,7 @@ export async function readSurvivors(redis: Redis, eventId: string): Promise<Surv
   const records: Survivors['records'] = new Map()
   const logIds = new Map<string, string>()
   for (const [rid, text] of await allRecords(redis, eventId)) {
-    const record = decodeRecord(text)
-    if (record.state === 'held' || record.state === 'queued') records.set(rid, { text, record })
+    if (/^(held|queued)\|/.test(text)) records.set(rid, { text, record: decodeRecord(text) })
   }
   for await (const { logId, entry } of logEntries(redis, eventId)) {
     logIds.set(entry.rid, logId)
@@ -40,13 +39,23 @@ export async function readSurvivors(redis: Redis, eventId: string): Promise<Surv
   return { records, logIds }
 }
 
-/** Every rid with its record, read in chunks. */
-export async function allRecords(redis: Redis, eventId: string): Promise<Map<string, string>> {
-  const records = new Map<string, string>()
-  for await (const flat of redis.hscanStream(spikeKeys(eventId).states, { count: CHUNK }))
+/** Every rid with its record. */
+export function allRecords(redis: Redis, eventId: string): Promise<Map<string, string>> {
+  return allFields(redis, spikeKeys(eventId).states)
+}
+
+/** Every buyer with the rid that they hold. */
+export function allHolders(redis: Redis, eventId: string): Promise<Map<string, string>> {
+  return allFields(redis, spikeKeys(eventId).holders)
+}
+
+/** A whole hash, read in chunks: what is there from the first one to the last is not missed. */
+async function allFields(redis: Redis, key: string): Promise<Map<string, string>> {
+  const fields = new Map<string, string>()
+  for await (const flat of redis.hscanStream(key, { count: CHUNK }))
     for (let i = 0; i + 1 < (flat as string[]).length; i += 2)
-      records.set((flat as string[])[i] as string, (flat as string[])[i + 1] as string)
-  return records
+      fields.set((flat as string[])[i] as string, (flat as string[])[i + 1] as string)
+  return fields
 }
 
 /** The whole state of an event, but for gate, stock and log. */
@@ -84,7 +93,8 @@ export async function endLogEntries(redis: Redis, eventId: string, logIds: reado
   for (const chunk of chunksOf(logIds)) await redis.xdel(spikeKeys(eventId).log, ...chunk)
 }
 
-function chunksOf<T>(items: readonly T[]): T[][] {
+/** Parts that are small enough for one command, or for one pipeline. */
+export function chunksOf<T>(items: readonly T[]): T[][] {
   const chunks: T[][] = []
   for (let i = 0; i < items.length; i += CHUNK) chunks.push(items.slice(i, i + CHUNK))
   return chunks

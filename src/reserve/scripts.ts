@@ -86,7 +86,7 @@ export const spikeScripts = {
       expiresAtMs,
       spikeKeys(eventId).notices,
     ],
-    decode: oneWord('CONFIRMED', 'ADOPTED', 'UNCHANGED', 'NOT_READY'),
+    decode: oneWord('CONFIRMED', 'ADOPTED', 'HOLDER', 'UNCHANGED', 'NOT_READY'),
   }),
   release: defineScript({
     file: lua('release'),
@@ -102,7 +102,7 @@ export const spikeScripts = {
       reason === 'lapsed' || reason === 'cancelled' ? 1 : 0,
       spikeKeys(eventId).notices,
     ],
-    decode: oneWord('RELEASED', 'TOMBSTONE', 'UNCHANGED', 'NOT_READY'),
+    decode: oneWord('RELEASED', 'TOMBSTONE', 'FREED', 'UNCHANGED', 'NOT_READY'),
   }),
   markPaid: defineScript({
     file: lua('mark-paid'),

@@ -21,10 +21,17 @@ export function raiseEpoch(knex: Knex, id: string, actor: Actor): Promise<EpochR
   })
 }
 
-/** Ids of an event's stock ledger. */
-export async function adjustmentIds(knex: Knex, eventId: string): Promise<string[]> {
-  const rows: { id: string }[] = await knex('spike_event_adjustments').where('event_id', eventId).select('id')
-  return rows.map((row) => row.id)
+/** A row of an event's stock ledger, and whether Redis is known to have it. */
+export interface LedgerRow {
+  id: string
+  delta: number
+  applied: boolean
+}
+
+export function stockLedger(knex: Knex, eventId: string): Promise<LedgerRow[]> {
+  return knex('spike_event_adjustments')
+    .where('event_id', eventId)
+    .select('id', 'delta', knex.raw('applied_at IS NOT NULL AS applied'))
 }
 
 /** Notes that Redis was given these rows of the ledger, all at once. */

@@ -3,32 +3,34 @@
  * first durable on the other side, then acked. Everything on the other side ignores what it has already.
  */
 import type { ConsumeMessage } from 'amqplib'
-import { decodeMessage, type MessageDefinition } from '../../src/contracts/messages/message.ts'
-import { blamesValues } from '../../src/platform/postgres/transaction.ts'
+import type { MessageDefinition } from '../../src/contracts/messages/message.ts'
+import { SIGNATURE_HEADER, type MessageSigner } from '../../src/contracts/messages/signature.ts'
+import { declareTopology, type Topology } from '../../src/contracts/messages/topology.ts'
+import { withFailpoint } from '../../src/platform/failpoints.ts'
 import type { Logger } from '../../src/platform/logger.ts'
 import { BatchConsumer } from '../../src/platform/rabbitmq/batch-consumer.ts'
 import type { RabbitConnection } from '../../src/platform/rabbitmq/connection.ts'
-import { declareTopology, type Topology } from '../../src/contracts/messages/topology.ts'
+import { forwardBatch, type Forward, type Readable, type Refused } from './forward.ts'
 
 const MAX_BATCH = 200
 const MAX_WAIT_MS = 20
 
-/** Keeps a message that can never be handled, with the reason; resolves when it is safe to ack it. */
-export type Park = (message: ConsumeMessage, origin: string, reason: string) => Promise<void>
+/** Keeps a message that can't be handled; resolves when it is safe to ack it. */
+export type Park = (refused: Refused, origin: string) => Promise<void>
 
-interface BridgeOptions<Payload> {
-  message: MessageDefinition<Payload>
+export interface BridgeOptions {
   connection: RabbitConnection
   topology: Topology
+  signer: MessageSigner
   park: Park
-  /** Makes the batch durable on the other side; idempotent. */
-  forward: (batch: readonly Payload[]) => Promise<void>
   log: Logger
 }
 
 /** The consumer that bridges one kind of message. */
-export function bridgeConsumer<Payload>(options: BridgeOptions<Payload>): BatchConsumer {
-  const { message, topology, park, forward } = options
+export function bridgeConsumer<Payload>(
+  options: BridgeOptions & { message: MessageDefinition<Payload>; forward: Forward<Payload> },
+): BatchConsumer {
+  const { message, topology, signer, park, forward } = options
   const queue = topology.queueOf(message)
   const log = options.log.child({ step: 'bridge', message: message.key })
   return new BatchConsumer({
@@ -39,51 +41,30 @@ export function bridgeConsumer<Payload>(options: BridgeOptions<Payload>): BatchC
     prepare: (channel) => declareTopology(channel, topology),
     log,
     handle: async (batch) => {
-      const decoded = batch.map((delivery) => ({
-        delivery,
-        message: decodeMessage(message, delivery.content),
-      }))
-      const good = decoded.flatMap(({ delivery, message: m }) =>
-        m.ok ? [{ delivery, payload: m.payload }] : [],
-      )
-      const bad = decoded.flatMap(({ delivery, message: m }) =>
-        m.ok ? [] : [{ delivery, reason: m.reason }],
-      )
-      bad.push(...(await forwardAll(forward, good)))
+      const { readable, refused } = readBatch(signer, message, batch)
+      refused.push(...(await withFailpoint('bridge.before-ack', () => forwardBatch(forward, readable))))
       // Parked last: a batch that is tried again because a store was down has parked nothing yet.
-      for (const { delivery, reason } of bad) {
-        await park(delivery, queue, reason)
-        log.warn({ messageId: delivery.properties.messageId, reason }, 'message parked')
+      for (const one of refused) {
+        await park(one, queue)
+        const { messageId } = one.delivery.properties
+        log.warn({ messageId, reason: one.reason, attempts: one.attempts }, 'message parked')
       }
       log.debug({ size: batch.length }, 'batch bridged')
     },
   })
 }
 
-interface Good<Payload> {
-  delivery: ConsumeMessage
-  payload: Payload
-}
-
-/**
- * Forwards a batch, and when the database refuses a value in it, each message alone.
- * @returns those that were refused, with the reason
- * @throws when a store is down
- */
-async function forwardAll<Payload>(
-  forward: (batch: readonly Payload[]) => Promise<void>,
-  good: readonly Good<Payload>[],
-): Promise<{ delivery: ConsumeMessage; reason: string }[]> {
-  if (good.length === 0) return []
-  try {
-    await forward(good.map(({ payload }) => payload))
-    return []
-  } catch (error) {
-    if (!blamesValues(error)) throw error
-    if (good.length === 1 && good[0] !== undefined)
-      return [{ delivery: good[0].delivery, reason: (error as Error).message }]
+function readBatch<Payload>(
+  signer: MessageSigner,
+  message: MessageDefinition<Payload>,
+  batch: readonly ConsumeMessage[],
+): { readable: Readable<Payload>[]; refused: Refused[] } {
+  const readable: Readable<Payload>[] = []
+  const refused: Refused[] = []
+  for (const delivery of batch) {
+    const read = signer.read(message, delivery.content, delivery.properties.headers?.[SIGNATURE_HEADER])
+    if (read.ok) readable.push({ delivery, payload: read.payload })
+    else refused.push({ delivery, reason: read.reason, attempts: 1 })
   }
-  const refused = []
-  for (const one of good) refused.push(...(await forwardAll(forward, [one])))
-  return refused
+  return { readable, refused }
 }

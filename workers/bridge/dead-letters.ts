@@ -6,6 +6,7 @@
 import { createHash } from 'node:crypto'
 import type { ConsumeMessage } from 'amqplib'
 import type { DeadLetter } from '../../src/contracts/jobs/dead-letter.ts'
+import { SIGNATURE_HEADER } from '../../src/contracts/messages/signature.ts'
 import { declareTopology, type Topology } from '../../src/contracts/messages/topology.ts'
 import type { ExhaustedJob } from '../../src/platform/bullmq/worker.ts'
 import type { Logger } from '../../src/platform/logger.ts'
@@ -19,22 +20,23 @@ const ORIGIN_HEADER = 'x-origin'
 const ATTEMPTS_HEADER = 'x-attempts'
 /** A dead letter is for people to read; a huge one is cut. */
 const MAX_PAYLOAD_CHARS = 16_384
+const MAX_REASON_CHARS = 2_000
+const MAX_SIGNATURE_CHARS = 100
 
 /** @param publisher publishes to the dead-letter exchange */
 export function parkWith(publisher: ConfirmPublisher): Park {
-  return async (message, origin, reason) => {
+  return async ({ delivery, reason, attempts }, origin) => {
+    const { consumerTag, deliveryTag } = delivery.fields
+    const signature = signatureOf(delivery)
     const outcome = await publisher.publish({
       routingKey: '',
-      messageId: digestOf(
-        origin,
-        message,
-        JSON.stringify([message.fields.consumerTag, message.fields.deliveryTag]),
-      ),
-      body: message.content,
+      messageId: digestOf(origin, delivery, JSON.stringify([consumerTag, deliveryTag])),
+      body: delivery.content,
       headers: {
-        [REASON_HEADER]: reason,
+        [REASON_HEADER]: reason.slice(0, MAX_REASON_CHARS),
         [ORIGIN_HEADER]: origin,
-        [ATTEMPTS_HEADER]: deliveryCount(message),
+        [ATTEMPTS_HEADER]: Math.max(attempts, deliveryCount(delivery)),
+        ...(signature === undefined ? {} : { [SIGNATURE_HEADER]: signature }),
       },
     })
     if (outcome !== 'confirmed') throw new Error(`message not parked: ${outcome}`)
@@ -66,9 +68,11 @@ export function letterOfJob(job: ExhaustedJob): DeadLetter {
       .replaceAll(/[^A-Za-z0-9-]/g, '-')
       .slice(0, 150)}`,
     origin: job.step,
+    source: 'job',
     reason: job.error,
     attempts: job.attempts,
     payload: job.payload,
+    replays: 0,
     dead_at: new Date().toISOString(),
   }
 }
@@ -79,12 +83,21 @@ function letterOfMessage(message: ConsumeMessage): DeadLetter {
   const origin = String(headers[ORIGIN_HEADER] ?? death?.queue ?? 'unknown')
   return {
     id: `message-${idOf(message, origin)}`,
+    source: 'message',
     origin,
     reason: String(headers[REASON_HEADER] ?? death?.reason ?? 'unknown'),
     attempts: countOf(headers[ATTEMPTS_HEADER] ?? death?.count),
     payload: message.content.toString('utf8').slice(0, MAX_PAYLOAD_CHARS),
+    signature: signatureOf(message),
+    replays: 0,
     dead_at: new Date().toISOString(),
   }
+}
+
+/** Kept with the message, so that it can be read again; a made-up one may be of any kind and size. */
+function signatureOf({ properties }: ConsumeMessage): string | undefined {
+  const signature: unknown = properties.headers?.[SIGNATURE_HEADER]
+  return typeof signature === 'string' && signature.length <= MAX_SIGNATURE_CHARS ? signature : undefined
 }
 
 /** Nobody vouches for the headers of a dead letter: what is no count counts as one. */
@@ -103,7 +116,8 @@ function idOf(message: ConsumeMessage, origin: string): string {
 
 /** @param delivery tells apart messages that are alike to the letter */
 function digestOf(origin: string, message: ConsumeMessage, delivery: string): string {
-  const name = JSON.stringify([origin, message.properties.messageId, delivery])
+  // With the signature, so that a forged copy does not stand for the genuine message.
+  const name = JSON.stringify([origin, message.properties.messageId, signatureOf(message), delivery])
   return createHash('sha256').update(name).update(message.content).digest('hex').slice(0, 32)
 }
 

@@ -4,6 +4,7 @@ import type { CloseOrderPayload } from '../../src/contracts/jobs/close-order.ts'
 import { closeLapsedOrders, type Closing } from '../../src/orders/close.ts'
 import { createBatcher } from '../../src/platform/batcher.ts'
 import type { JobHandler, JobOutcome } from '../../src/platform/bullmq/worker.ts'
+import { withFailpoint } from '../../src/platform/failpoints.ts'
 import { isTransient } from '../../src/platform/postgres/transaction.ts'
 
 const MAX_BATCH = 100
@@ -12,7 +13,8 @@ const MAX_WAIT_MS = 4
 /** Deadlines of a sale fall together, so the jobs that are due are closed in one transaction. */
 export function closeOrderHandler(deps: { knex: Knex }): JobHandler<CloseOrderPayload> {
   const close = createBatcher<string, Closing>({
-    serve: (orderIds) => closeLapsedOrders(deps.knex, orderIds),
+    serve: (orderIds) =>
+      withFailpoint('close-order.after-commit', () => closeLapsedOrders(deps.knex, orderIds)),
     blamesAll: isTransient,
     maxBatch: MAX_BATCH,
     maxWaitMs: MAX_WAIT_MS,

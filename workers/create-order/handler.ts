@@ -4,6 +4,7 @@ import type { CreateOrderPayload } from '../../src/contracts/jobs/create-order.t
 import { decideReservations, type Verdict } from '../../src/orders/decide.ts'
 import { createBatcher } from '../../src/platform/batcher.ts'
 import type { JobHandler, JobOutcome } from '../../src/platform/bullmq/worker.ts'
+import { withFailpoint } from '../../src/platform/failpoints.ts'
 import type { Logger } from '../../src/platform/logger.ts'
 import { isTransient } from '../../src/platform/postgres/transaction.ts'
 import type { Scripts } from '../../src/platform/redis/define-script.ts'
@@ -23,8 +24,10 @@ export function createOrderHandler(deps: CreateOrderDependencies): JobHandler<Cr
   const log = deps.log.child({ step: 'create-order' })
   const decide = createBatcher<string, Verdict>({
     serve: async (rids) => {
-      const verdicts = await decideReservations(deps.knex, rids)
-      await applyVerdicts(deps.scripts, verdicts, log)
+      const verdicts = await withFailpoint('create-order.after-commit', () =>
+        decideReservations(deps.knex, rids),
+      )
+      await withFailpoint('create-order.after-apply', () => applyVerdicts(deps.scripts, verdicts, log))
       return verdicts
     },
     blamesAll: isTransient,

@@ -2,25 +2,22 @@
 import type { Knex } from 'knex'
 import { encodeMessage } from '../../src/contracts/messages/message.ts'
 import { drainOutbox, type OutboxRow } from '../../src/orders/outbox.ts'
+import { withFailpoint } from '../../src/platform/failpoints.ts'
 import { Loop } from '../../src/platform/loop.ts'
 import type { Logger } from '../../src/platform/logger.ts'
-import type { ConfirmPublisher } from '../../src/platform/rabbitmq/publisher.ts'
+import type { ConfirmPublisher, OutgoingMessage } from '../../src/platform/rabbitmq/publisher.ts'
 
 const MAX_ROWS = 500
 const PAUSE_MS = 50
+/** What a row is that does not tell its version; it stays that, however new the process is that finds it. */
+const FIRST = { version: 1 }
 
 /** Publishes outbox rows in their order and marks those that the broker has confirmed. */
 export function outboxRelay(deps: { knex: Knex; publisher: ConfirmPublisher; log: Logger }): Loop {
   const log = deps.log.child({ step: 'relay', source: 'outbox' })
   const publish = async (rows: readonly OutboxRow[]): Promise<number[]> => {
-    const outcomes = await Promise.all(
-      rows.map((row) =>
-        deps.publisher.publish({
-          routingKey: row.topic,
-          messageId: row.key,
-          body: encodeMessage(row.payload as object),
-        }),
-      ),
+    const outcomes = await withFailpoint('outbox.after-publish', () =>
+      Promise.all(rows.map((row) => deps.publisher.publish(messageOf(row)))),
     )
     return rows.filter((_row, i) => outcomes[i] === 'confirmed').map((row) => row.id)
   }
@@ -33,4 +30,8 @@ export function outboxRelay(deps: { knex: Knex; publisher: ConfirmPublisher; log
     PAUSE_MS,
     log,
   )
+}
+
+function messageOf(row: OutboxRow): OutgoingMessage {
+  return { routingKey: row.topic, messageId: row.key, body: encodeMessage(FIRST, row.payload as object) }
 }

@@ -11,7 +11,7 @@ import type { JobProducer } from '../../src/platform/bullmq/job.ts'
 import { forgetMade } from '../../src/platform/postgres/once.ts'
 import { Loop } from '../../src/platform/loop.ts'
 import type { Logger } from '../../src/platform/logger.ts'
-import { rebuildIfLost, type RebuildDependencies } from '../../src/rebuild.ts'
+import { lostRebuilder, type RebuildDependencies } from '../../src/rebuild.ts'
 import { endSale, followEvent, type SaleDependencies } from '../../src/sale.ts'
 import { followedEventIds, overdueEventIds } from '../../src/spike-events/model.ts'
 import { forEachEvent } from '../for-each-event.ts'
@@ -50,7 +50,7 @@ interface CatchUpDependencies {
 }
 
 /**
- * Ends sales whose window is over, brings gates and units after PostgreSQL, rebuilds what Redis has lost, and revives
+ * Ends sales whose window is over, rebuilds what Redis has lost, brings gates and units after PostgreSQL, and revives
  * undecided reservations.
  */
 export function catchUp(deps: CatchUpDependencies): Loop {
@@ -59,10 +59,10 @@ export function catchUp(deps: CatchUpDependencies): Loop {
   return new Loop(
     async () => {
       await forEachEvent(await overdueEventIds(knex), log, (id) => endSale(deps.sale, id, SYSTEM))
-      await forEachEvent(await followedEventIds(knex), log, async (id) => {
-        await followEvent(deps.sale, id)
-        await rebuildIfLost(deps.rebuild, id)
-      })
+      const eventIds = await followedEventIds(knex)
+      // First of all: nobody can buy where Redis has lost an event. Workers share them by their locks.
+      await forEachEvent(eventIds, log, lostRebuilder(deps.rebuild))
+      await forEachEvent(eventIds, log, (id) => followEvent(deps.sale, id))
       await forgetMade(knex)
       const revived = await reviveUndecided(knex, deps.createOrders)
       if (revived > 0) log.info({ revived }, 'undecided reservations queued again')

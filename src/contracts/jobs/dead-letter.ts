@@ -1,18 +1,27 @@
 import { z } from 'zod'
 import { defineJob } from '../../platform/bullmq/job.ts'
 
-/** Where the dead letters of RabbitMQ and of BullMQ end: one queue without a worker, shown on the dashboard. */
+/**
+ * Where the dead letters of RabbitMQ and of BullMQ end: one queue without a worker, shown on the dashboard. The triage
+ * tries again what is still owed to somebody, and takes away what is settled; the others are for people.
+ */
 export const deadLetterJob = defineJob({
   step: 'dead-letter',
   schema: z.object({
     /** Stable name of the dead letter: the broker's message, or the job. */
     id: z.string().regex(/^[A-Za-z0-9-]{1,200}$/),
+    source: z.enum(['message', 'job']),
     /** Queue or job step that could not handle it. */
     origin: z.string(),
     reason: z.string(),
     attempts: z.int().min(0),
     /** The message as text, or the job's payload. */
     payload: z.unknown(),
+    /** What a message was signed with. */
+    signature: z.string().optional(),
+    /** How often the triage has tried it again, and when it did last. */
+    replays: z.int().min(0),
+    replayed_at: z.iso.datetime().optional(),
     dead_at: z.iso.datetime(),
   }),
   attempts: 1,

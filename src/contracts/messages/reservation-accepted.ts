@@ -8,6 +8,7 @@ const MAX_INT4 = 2 ** 31 - 1
 /** Step 2 to step 3: a unit was taken out of Redis for a buyer. */
 export const reservationAccepted = defineMessage({
   key: 'reservation.accepted',
+  version: 1,
   schema: z.object({
     rid: id,
     event_id: id,

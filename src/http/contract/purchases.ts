@@ -25,7 +25,13 @@ export const trackingData = z
       order_id: id,
       expires_at: timestamp.describe('Until when the order has to be paid.'),
     }),
-    z.object({ reservation_id: id, status: z.literal('void'), reason: z.enum(VOID_REASONS) }),
+    z.object({
+      reservation_id: id,
+      status: z.literal('void'),
+      reason: z
+        .enum(VOID_REASONS)
+        .describe('`expired`: the reservation got lost on its way; the unit is free again, so try again.'),
+    }),
   ])
   .meta({ id: 'Reservation', description: '`ordered` and `void` are final.' })
 

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { id, MAX_QUANTITY, money } from '../../contracts/values.ts'
+import { FINDING_KINDS, IN_POSTGRES, IN_REDIS } from '../../reconcile.ts'
 import { EVENT_SORTS, EVENT_STATES, MAX_GRANTED } from '../../spike-events/model.ts'
 import type { ErrorName } from '../errors.ts'
 import { currency, idParams, listQuery, pageOf, reason, sortBy, timestamp, units } from './fields.ts'
@@ -54,6 +55,38 @@ const adjustmentData = z.object({
   granted: units,
   available: units,
 })
+
+/** Rids that a report of a repair lists; the numbers are of all. */
+export const MAX_LISTED = 100
+
+const findingCounts = z.partialRecord(z.enum(FINDING_KINDS), z.int().min(1))
+const repairData = z
+  .object({
+    event_id: id,
+    dry_run: z.boolean(),
+    drift: units
+      .nullable()
+      .describe(
+        'available - in_flight - pending_releases - stock in Redis, before the repair; null without a gate.',
+      ),
+    findings: findingCounts.describe('Numbers of what the stores disagreed on, twice, a second apart.'),
+    reservations: z
+      .array(
+        z.object({
+          reservation_id: id,
+          kind: z.enum(FINDING_KINDS),
+          redis: z.enum(IN_REDIS),
+          postgres: z.enum(IN_POSTGRES),
+        }),
+      )
+      .max(MAX_LISTED)
+      .describe(`The first ${MAX_LISTED} of them that lie with a single reservation.`),
+    repaired: findingCounts.describe('Repairs of single reservations that changed something.'),
+    rebuilt: z
+      .boolean()
+      .describe('The event was rebuilt, as for findings that no single reservation explains.'),
+  })
+  .meta({ id: 'Repair' })
 
 const ETAG = { ETag: '`"<version>.<state>.<remaining>"`; send it back as If-Match or If-None-Match.' }
 
@@ -196,6 +229,24 @@ export const spikeEventRoutes = {
     "Rebuild an event's Redis state from PostgreSQL",
     'Closes the gate, raises the epoch, swaps in what PostgreSQL says, keeps reservations that are in flight.',
   ),
+  repairSpikeEvent: defineRoute({
+    method: 'post',
+    path: '/spike-events/:id/repair',
+    tag: 'spike events',
+    summary: 'Compare the stores and repair what they disagree on',
+    description:
+      'Holds every reservation in Redis against PostgreSQL, which is right. What is in flight is no finding. Repairs ' +
+      'go by reservation and can be repeated; what none of them explains takes a rebuild. The workers do the same by ' +
+      'themselves. Walks over every reservation of the event, so it may take seconds for a big one.',
+    access: 'admin',
+    limit: 'write',
+    params: idParams,
+    body: z.strictObject({
+      dry_run: z.boolean().default(true).describe('Only report; nothing is changed.'),
+    }),
+    replies: { 200: { description: 'What was found, and what was done about it.', data: repairData } },
+    errors: ['NOT_FOUND', 'WRONG_STATE'],
+  }),
   adjustSpikeStock: defineRoute({
     method: 'post',
     path: '/spike-events/:id/stock',

@@ -2,6 +2,8 @@ import type { Redis } from 'ioredis'
 import type { Actor } from '../../audit/audit.ts'
 import { Remaining } from '../../reserve/remaining.ts'
 import type { Rebuilt } from '../../rebuild.ts'
+import { tallyOf, type RidFinding } from '../../reconcile.ts'
+import type { RepairResult } from '../../repair.ts'
 import { adjustSale, endSale, pauseSale, publishSale, resumeSale, type SaleDependencies } from '../../sale.ts'
 import type { StockChange } from '../../spike-events/ledger.ts'
 import { findEvent, listEvents, presentEvent } from '../../spike-events/model.ts'
@@ -10,7 +12,7 @@ import { createEvent, type Publication, type Transition } from '../../spike-even
 import { standingOf } from '../../users/accounts.ts'
 import type { Claims } from '../../users/tokens.ts'
 import { page } from '../contract/fields.ts'
-import type { spikeEventRoutes } from '../contract/spike-events.ts'
+import { MAX_LISTED, type spikeEventRoutes } from '../contract/spike-events.ts'
 import { refuse } from '../errors.ts'
 import { isUnchanged } from '../etag.ts'
 import type { HandlersOf } from '../handler.ts'
@@ -22,6 +24,7 @@ type Action = { params: { id: string } } & Caller
 export function spikeEventHandlers(deps: {
   sale: SaleDependencies
   rebuild: (eventId: string, actor: Actor) => Promise<Rebuilt>
+  repair: (eventId: string, options: { dryRun: boolean }, actor: Actor) => Promise<RepairResult>
   redis: Redis
 }): HandlersOf<typeof spikeEventRoutes> {
   const { knex } = deps.sale
@@ -123,6 +126,31 @@ export function spikeEventHandlers(deps: {
     rebuildSpikeEvent: async ({ params: { id }, ...caller }) => {
       const result = await deps.rebuild(id, actorOf(caller))
       return result.kind === 'done' ? answerWith(200, id) : refusalOfStep(result)
+    },
+    repairSpikeEvent: async ({ params: { id }, body: { dry_run: dryRun }, ...caller }) => {
+      const result = await deps.repair(id, { dryRun }, actorOf(caller))
+      if (result.kind !== 'done') return refusalOfStep(result)
+      const { drift, findings, repaired, rebuilt } = result
+      const listed = findings
+        .filter((finding): finding is RidFinding => 'rid' in finding)
+        .slice(0, MAX_LISTED)
+      return {
+        status: 200,
+        data: {
+          event_id: id,
+          dry_run: dryRun,
+          drift,
+          findings: tallyOf(findings),
+          reservations: listed.map(({ rid, kind, redis, postgres }) => ({
+            reservation_id: rid,
+            kind,
+            redis,
+            postgres,
+          })),
+          repaired,
+          rebuilt,
+        },
+      }
     },
     adjustSpikeStock: async ({ params: { id }, body, ...caller }) => {
       const result = await adjustSale(deps.sale, id, body, actorOf(caller))

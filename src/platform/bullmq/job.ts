@@ -1,4 +1,4 @@
-import { Queue, type JobsOptions } from 'bullmq'
+import { Queue, type Job, type JobsOptions } from 'bullmq'
 import type { Redis } from 'ioredis'
 import type { z } from 'zod'
 
@@ -11,7 +11,7 @@ export interface JobDefinition<Step extends string, Payload> {
   step: Step
   schema: z.ZodType<Payload>
   attempts: number
-  /** First pause between attempts; doubles each time up to a minute, with jitter. */
+  /** First pause between attempts; doubles each time up to 5 s, with jitter. */
   backoffMs: number
   /** How long a finished job, and with it the protection of its id, stays in Redis. */
   keepCompletedS: number
@@ -56,10 +56,11 @@ export class JobProducer<Step extends string, Payload> {
   /**
    * Adds all jobs in one pipeline. Not atomic: after an error, some may be stored; adding again is harmless.
    * @param items payloads with the delay before each job is due
+   * @throws unless every single one is stored
    */
   async addBulk(items: readonly { payload: Payload; delayMs?: number }[]): Promise<void> {
     if (items.length === 0) return
-    await this.queue.addBulk(
+    const added = await this.queue.addBulk(
       items.map(({ payload, delayMs }) => ({
         name: this.#definition.step,
         data: this.#definition.schema.parse(payload),
@@ -69,19 +70,19 @@ export class JobProducer<Step extends string, Payload> {
         },
       })),
     )
+    // For some refusals the library gives a number in place of the id, and no error.
+    const missing = items.filter(({ payload }, i) => added[i]?.id !== this.#definition.jobId(payload))
+    if (missing.length > 0) throw new Error(`${missing.length} of ${items.length} jobs were not stored`)
   }
 
   /**
-   * Makes sure that a job for this payload will run: adds it, or revives the finished job that holds its id.
-   * Slower than `addBulk`; meant for the sweep.
+   * Makes sure that a job for this payload will run: adds it, in place of a finished one that holds its id. What that
+   * one carried is not trusted, and its attempts are used up. Slower than `addBulk`; meant for the sweep and the triage.
    */
   async ensure(payload: Payload): Promise<void> {
-    const id = this.#definition.jobId(payload)
-    const job = await this.queue.getJob(id)
-    const state = job === undefined ? 'absent' : await job.getState()
-    if (state === 'failed') await job?.retry('failed')
-    else if (state === 'completed') await job?.remove()
-    if (state !== 'failed') await this.addBulk([{ payload }])
+    const job = await this.queue.getJob(this.#definition.jobId(payload))
+    if (job !== undefined) await removeFinished(job)
+    await this.addBulk([{ payload }])
   }
 
   close(): Promise<void> {
@@ -97,5 +98,18 @@ export class JobProducer<Step extends string, Payload> {
       removeOnComplete: { age: keepCompletedS },
       removeOnFail: false,
     }
+  }
+}
+
+/** Removes a job that has failed or is completed; false when it is neither, because another process was faster too. */
+export async function removeFinished(job: Job): Promise<boolean> {
+  const isFinished = async () => ['failed', 'completed'].includes(await job.getState())
+  if (!(await isFinished())) return false
+  try {
+    await job.remove()
+    return true
+  } catch (error) {
+    if (await isFinished()) throw error
+    return false
   }
 }

@@ -5,7 +5,7 @@ import { queuePrefix, type JobDefinition } from './job.ts'
 
 /**
  * What a handler says about its job. Anything thrown means: try again later.
- * - `done`: finished; - `skipped`: there was nothing to do; - `later`: not due yet, without using up an attempt;
+ * - `done`: finished; - `skipped`: there was nothing to do; - `later`: not now, without using up an attempt;
  * - `giveUp`: will never work, goes to the dead letters
  */
 export type JobOutcome =
@@ -30,11 +30,17 @@ interface StepWorkerOptions<Step extends string, Payload> {
   handler: JobHandler<Payload>
   /** Called for each job that used up its attempts; may be called again for the same job. */
   exhausted: (job: ExhaustedJob) => Promise<void>
+  /** Tells errors of a store that is down, which no job can help: such a job is put off and keeps its attempts. */
+  isOutage: (error: unknown) => boolean
   concurrency: number
   namespace: string
   connection: Redis
   log: Logger
 }
+
+/** A store that is back is noticed within this time, and a job that fails by itself waits no longer than the cap. */
+const OUTAGE_PAUSE_MS = 1_000
+const MAX_BACKOFF_MS = 5_000
 
 /**
  * Runs the jobs of one step. `close()` takes no more jobs and waits for those in hand.
@@ -45,13 +51,15 @@ export function startStepWorker<Step extends string, Payload>(
   options: StepWorkerOptions<Step, Payload>,
 ): Worker {
   const { definition, log } = options
-  const worker = new Worker(definition.step, (job, token) => runJob(options, job, token), {
+  const handler = puttingOffOutages(options)
+  const worker = new Worker(definition.step, (job, token) => runJob(definition, handler, job, token), {
     connection: options.connection,
     prefix: queuePrefix(options.namespace),
     concurrency: options.concurrency,
     lockDuration: 10_000,
     stalledInterval: 5_000,
     maxStalledCount: 20,
+    runRetryDelay: 1_000, // the library waits 15 s before it asks a Redis again that refused a connection
     metrics: { maxDataPoints: 60 },
     settings: { backoffStrategy: (attempts, _type, _error, job) => backoffMs(attempts, job) },
   })
@@ -76,8 +84,31 @@ export function startStepWorker<Step extends string, Payload>(
   return worker
 }
 
+/** An outage is told once, however many jobs meet it. */
+function puttingOffOutages<Step extends string, Payload>({
+  definition,
+  handler,
+  isOutage,
+  log,
+}: StepWorkerOptions<Step, Payload>): JobHandler<Payload> {
+  let inOutage = false
+  return async (payload) => {
+    try {
+      const outcome = await handler(payload)
+      inOutage = false
+      return outcome
+    } catch (error) {
+      if (!isOutage(error)) throw error
+      if (!inOutage) log.warn({ step: definition.step, err: error }, 'a store is down, jobs are put off')
+      inOutage = true
+      return { kind: 'later', delayMs: jittered(OUTAGE_PAUSE_MS) }
+    }
+  }
+}
+
 async function runJob<Step extends string, Payload>(
-  { definition, handler }: StepWorkerOptions<Step, Payload>,
+  definition: JobDefinition<Step, Payload>,
+  handler: JobHandler<Payload>,
   job: Job,
   token: string | undefined,
 ): Promise<unknown> {
@@ -97,10 +128,15 @@ async function runJob<Step extends string, Payload>(
   }
 }
 
-/** Doubles from the job's first pause up to a minute; jitter keeps a failed batch from coming back as one. */
+/** Doubles from the job's first pause up to the cap. */
 function backoffMs(attempts: number, job: { opts: { backoff?: unknown } } | undefined): number {
   const { delay: first = 1_000 } = (job?.opts.backoff ?? {}) as { delay?: number }
-  return Math.min(first * 2 ** (attempts - 1), 60_000) * (0.5 + Math.random() / 2)
+  return jittered(Math.min(first * 2 ** (attempts - 1), MAX_BACKOFF_MS))
+}
+
+/** Keeps jobs that failed together from coming back together. */
+function jittered(ms: number): number {
+  return Math.ceil(ms * (0.5 + Math.random() / 2))
 }
 
 function isExhausted(job: Job, error: Error): boolean {

@@ -26,9 +26,10 @@ export function createPostgres(options: PostgresOptions, log: Logger): Knex {
       statement_timeout: 15_000,
       query_timeout: 20_000, // for a network that is gone, where the server's limits do not reach us
       lock_timeout: 10_000,
-      idle_in_transaction_session_timeout: 30_000,
+      // A process that stands still in a transaction holds up everybody else, but not until they give up.
+      idle_in_transaction_session_timeout: 8_000,
     } as Knex.PgConnectionConfig, // knex's type lacks lock_timeout, which pg takes
-    pool: { min: 0, max: options.poolMax, idleTimeoutMillis: 30_000 },
+    pool: { min: 0, max: options.poolMax, idleTimeoutMillis: 30_000, validate: hasAnswered },
     acquireConnectionTimeout: 5_000,
     log: knexLog(log),
   })
@@ -37,6 +38,14 @@ export function createPostgres(options: PostgresOptions, log: Logger): Knex {
     log.warn({ err: error }, 'postgres connection did not close cleanly'),
   )
   return knex
+}
+
+/**
+ * A connection that still owes an answer when it comes from the pool has let a query run into its time limit: the
+ * network behind it is gone, and it would keep the next query waiting for as long.
+ */
+function hasAnswered(connection: { readyForQuery: boolean }): boolean {
+  return connection.readyForQuery
 }
 
 /** knex writes to the console by default; the errors it tells of reach the caller as well. */

@@ -2,33 +2,43 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Knex } from 'knex'
 
 const ATTEMPTS = 4
+/** No attempt begins later than this: waiting for a time limit again and again would hang whoever asked. */
+const RETRY_WITHIN_MS = 5_000
 
-/** Errors after which the same transaction may simply be run again: nothing of it was kept, or its ids make it safe. */
+/**
+ * Errors that say nothing about the data: the same transaction may simply be run again. Nothing of it was kept, or its
+ * ids make it safe.
+ */
 const TRANSIENT_STATES = new Set([
   '40001', // serialization_failure
   '40P01', // deadlock_detected
   '55P03', // lock_not_available
-  '57014', // query_canceled, by our own time limit
-  '57P01', // admin_shutdown
-  '57P02', // crash_shutdown
-  '57P03', // cannot_connect_now
-  '53300', // too_many_connections
+  '25P03', // idle_in_transaction_session_timeout, after this process stood still
+  '25006', // read_only_sql_transaction: a server that is being taken over
+])
+const TRANSIENT_CLASSES = new Set([
+  '08', // connection exception
+  '53', // insufficient resources: connections, memory, disk
+  '57', // operator intervention: our own time limits, a shutdown, a crash
+  '58', // system error
 ])
 const TRANSIENT_CODES = new Set(['ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'ETIMEDOUT', 'ENOTFOUND'])
 
 /** True when the failure lies with the server or the connection, not with the data. */
 export function isTransient(error: unknown): boolean {
   const { code, name, message } = error as { code?: string; name?: string; message?: string }
-  if (
-    code !== undefined &&
-    (TRANSIENT_STATES.has(code) || code.startsWith('08') || TRANSIENT_CODES.has(code))
-  )
-    return true
+  if (code !== undefined && (isTransientState(code) || TRANSIENT_CODES.has(code))) return true
   // knex puts the statement in front of the driver's message.
   return (
     name === 'KnexTimeoutError' ||
-    /(?:^| - )(Connection (terminated|ended)|Query read timeout)/.test(message ?? '')
+    /(?:^| - )(Connection (terminated|ended)|Query read timeout|timeout expired|Client .* is not queryable)/.test(
+      message ?? '',
+    )
   )
+}
+
+function isTransientState(code: string): boolean {
+  return code.length === 5 && (TRANSIENT_STATES.has(code) || TRANSIENT_CLASSES.has(code.slice(0, 2)))
 }
 
 /** True when the values themselves were refused (data exception, integrity violation): trying again can't help. */
@@ -47,11 +57,13 @@ export function retryingTransaction<T>(knex: Knex, work: (trx: Knex.Transaction)
 
 /** Runs one idempotent statement, which is a transaction by itself, under the same rules. */
 export async function retrying<T>(work: () => PromiseLike<T>): Promise<T> {
+  const began = performance.now()
   for (let attempt = 1; ; attempt++) {
     try {
       return await work()
     } catch (error) {
-      if (attempt >= ATTEMPTS || !isTransient(error)) throw error
+      const isLast = attempt >= ATTEMPTS || performance.now() - began > RETRY_WITHIN_MS
+      if (isLast || !isTransient(error)) throw error
       await sleep(2 ** attempt * 10 * (0.5 + Math.random()))
     }
   }

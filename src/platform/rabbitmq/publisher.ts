@@ -24,6 +24,8 @@ interface PublisherOptions {
   /** Messages that may wait for their confirm at the same time; `hasRoom` is false beyond it. */
   maxUnconfirmed: number
   prepare: (channel: ConfirmChannel) => Promise<void>
+  /** Headers that every message gets; its own may not replace them. */
+  headersOf?: (message: OutgoingMessage) => Record<string, string>
   log: Logger
 }
 
@@ -35,6 +37,7 @@ export class ConfirmPublisher {
   readonly #returned = new Set<string>()
   #unconfirmed = 0
   #sequence = 0
+  #blocked = false
   #whenIdle: (() => void)[] = []
 
   constructor(options: PublisherOptions) {
@@ -48,6 +51,10 @@ export class ConfirmPublisher {
       lost: () => this.#returned.clear(),
       log: options.log,
     })
+    // A new connection is blocked anew if need be, as soon as it publishes.
+    options.connection.on('blocked', () => (this.#blocked = true))
+    for (const end of ['unblocked', 'disconnect'] as const)
+      options.connection.on(end, () => (this.#blocked = false))
   }
 
   start(): Promise<void> {
@@ -57,6 +64,14 @@ export class ConfirmPublisher {
   /** False when too many messages wait for their confirm; whoever can refuse work does so then. */
   get hasRoom(): boolean {
     return this.#unconfirmed < this.#options.maxUnconfirmed
+  }
+
+  /**
+   * True while the broker, short of memory or disk, reads nothing of what is published. It has the messages when its
+   * alarm is over; until then their outcome is `unknown`.
+   */
+  get isBlocked(): boolean {
+    return this.#blocked
   }
 
   /** False while there is no channel to the broker. */
@@ -92,7 +107,7 @@ export class ConfirmPublisher {
             contentType: 'application/json',
             messageId: message.messageId,
             correlationId,
-            ...(message.headers === undefined ? {} : { headers: message.headers }),
+            headers: { ...message.headers, ...this.#options.headersOf?.(message) },
           },
           settle,
         )

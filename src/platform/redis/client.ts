@@ -1,6 +1,7 @@
 import { Redis } from 'ioredis'
 import type { Logger } from '../logger.ts'
 import { firstContact } from '../service-error.ts'
+import { infoField } from './info.ts'
 
 /** A server that is back is noticed soon; the library's own back-off goes up to 5 s. */
 const retryStrategy = (times: number): number => Math.min(50 * 2 ** times, 500)
@@ -77,20 +78,35 @@ export function createWorkerRedis(url: string, connectionName: string, log: Logg
 }
 
 /**
- * Connects and checks that this Redis keeps what it is told.
+ * Connects and checks that this Redis keeps what it is told for as long as it runs, which is enough for queues.
  * @throws ServiceError when it does not answer, or when it would evict keys under memory pressure
  */
 export async function contactRedis(redis: Redis, setting: string, url: string): Promise<void> {
+  await firstContact({ name: 'Redis', setting, url }, () => connectKeeping(redis))
+}
+
+/**
+ * As `contactRedis`, for the Redis that has the stock: it has to know after a restart what was taken before.
+ * @throws ServiceError also when it keeps no append-only file
+ */
+export async function contactDurableRedis(redis: Redis, setting: string, url: string): Promise<void> {
   await firstContact({ name: 'Redis', setting, url }, async () => {
-    const lastError = new Promise<never>((_resolve, reject) => redis.once('error', reject))
-    await Promise.race([redis.status === 'wait' ? redis.connect() : redis.ping(), lastError])
-    const info = await redis.info('memory')
-    const policy = /maxmemory_policy:(\S+)/.exec(info)?.[1]
-    if (policy !== 'noeviction')
+    await connectKeeping(redis)
+    if ((await infoField(redis, 'persistence', 'aof_enabled')) === '0')
       throw new Error(
-        `maxmemory-policy is ${policy}, which drops stock under memory pressure: set it to noeviction`,
+        'appendonly is off, so a restart forgets reservations: redis-cli CONFIG SET appendonly yes, and the same in redis.conf',
       )
   })
+}
+
+async function connectKeeping(redis: Redis): Promise<void> {
+  const lastError = new Promise<never>((_resolve, reject) => redis.once('error', reject))
+  await Promise.race([redis.status === 'wait' ? redis.connect() : redis.ping(), lastError])
+  const policy = await infoField(redis, 'memory', 'maxmemory_policy')
+  if (policy !== 'noeviction')
+    throw new Error(
+      `maxmemory-policy is ${policy}, which drops stock under memory pressure: set it to noeviction`,
+    )
 }
 
 function watch(redis: Redis, log: Logger): Redis {

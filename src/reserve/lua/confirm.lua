@@ -1,4 +1,5 @@
--- Applies PostgreSQL's verdict "ordered" to one rid, ends its log entry and tells whoever waits.
+-- Applies PostgreSQL's verdict "ordered" to one rid, ends its log entry and tells whoever waits. A live claim is what
+-- its buyer holds, whatever else of them is in flight.
 --
 -- KEYS[1] gate
 -- KEYS[2] stock
@@ -15,7 +16,8 @@
 -- Replies:
 --   CONFIRMED   held or queued before
 --   ADOPTED     unknown here (Redis lost it): taken over, stock lowered even below zero, PostgreSQL is right
---   UNCHANGED   confirmed, paid or released before
+--   HOLDER      confirmed or paid before, but not what its buyer held; it is again
+--   UNCHANGED   confirmed or paid before, or released
 --   NOT_READY   no gate: the rebuild will bring the verdict along
 --   CORRUPT key a key has a wrong type; nothing was changed
 
@@ -30,7 +32,8 @@ if broken(epoch) then return { 'CORRUPT', KEYS[1] } end
 if not epoch then return { 'NOT_READY' } end
 local stock = redis.pcall('GET', KEYS[2])
 if broken(stock) or not stock or not string.match(stock, '^%-?%d+$') then return { 'CORRUPT', KEYS[2] } end
-if broken(redis.pcall('HLEN', KEYS[3])) then return { 'CORRUPT', KEYS[3] } end
+local holder = redis.pcall('HGET', KEYS[3], user)
+if broken(holder) then return { 'CORRUPT', KEYS[3] } end
 local record = redis.pcall('HGET', KEYS[4], rid)
 if broken(record) then return { 'CORRUPT', KEYS[4] } end
 if broken(redis.pcall('XLEN', KEYS[5])) then return { 'CORRUPT', KEYS[5] } end
@@ -46,7 +49,11 @@ if not record then
 end
 
 local state, units, owner, reserved_ms, log_id = string.match(record, '^(%a+)|(%d+)|([^|]*)|(%d+)|([^|]*)|')
-if state ~= 'held' and state ~= 'queued' then return { 'UNCHANGED' } end
+if state == 'released' then return { 'UNCHANGED' } end
+local decided = state == 'confirmed' or state == 'paid'
+if decided and holder == rid then return { 'UNCHANGED' } end
+if holder ~= rid then redis.call('HSET', KEYS[3], user, rid) end
+if decided then return { 'HOLDER' } end
 redis.call('HSET', KEYS[4], rid, table.concat({ 'confirmed', units, owner, reserved_ms, '', ARGV[4], ARGV[5], '' }, '|'))
 if log_id ~= '' then redis.call('XDEL', KEYS[5], log_id) end
 redis.call('PUBLISH', ARGV[6], rid)

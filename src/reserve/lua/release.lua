@@ -1,4 +1,5 @@
--- Gives the units of one rid back, once. PostgreSQL has let go of them before (void or closed).
+-- Gives the units of one rid back, once. PostgreSQL has let go of them before (void or closed), so nothing may bar its
+-- buyer for it either.
 --
 -- KEYS[1] gate
 -- KEYS[2] stock
@@ -16,6 +17,7 @@
 -- Replies:
 --   RELEASED    stock raised, holder freed
 --   TOMBSTONE   unknown here: noted as released without raising the stock, which never was lowered for it
+--   FREED       released before, but still what its buyer held; it is not any more
 --   UNCHANGED   released before
 --   NOT_READY   no gate
 --   CORRUPT key a key has a wrong type; nothing was changed
@@ -42,13 +44,19 @@ if not paid or not string.match(paid, '^%d+$') then return { 'CORRUPT', KEYS[1] 
 if broken(redis.pcall('XLEN', KEYS[6])) then return { 'CORRUPT', KEYS[6] } end
 
 if not record then
+  -- The first write is one that Redis refuses when memory is full.
   redis.call('HSET', KEYS[4], rid, table.concat({ 'released', ARGV[3], user, '0', '', '', '', ARGV[4] }, '|'))
+  if holder == rid then redis.call('HDEL', KEYS[3], user) end
   redis.call('PUBLISH', ARGV[6], rid)
   return { 'TOMBSTONE' }
 end
 
 local state, units, owner, reserved_ms, log_id, order_id, expires_ms = string.match(record, '^(%a+)|(%d+)|([^|]*)|(%d+)|([^|]*)|([^|]*)|([^|]*)|')
-if state == 'released' then return { 'UNCHANGED' } end
+if state == 'released' then
+  if holder ~= rid then return { 'UNCHANGED' } end
+  redis.call('HDEL', KEYS[3], user)
+  return { 'FREED' }
+end
 redis.call('HSET', KEYS[4], rid, table.concat({ 'released', units, owner, reserved_ms, '', order_id, expires_ms, ARGV[4] }, '|'))
 if holder == rid then redis.call('HDEL', KEYS[3], user) end
 if ARGV[5] == '1' then redis.call('HINCRBY', KEYS[5], user, 1) end

@@ -13,7 +13,7 @@
 --
 -- Replies:
 --   ACCEPTED rid epoch reserved_ms   units taken, or taken before by this same rid
---   EXISTING rid                     the buyer has a live claim under another rid
+--   EXISTING rid                     the buyer has a live claim, of another request
 --   NOT_READY                        no gate, or the gate is closed for a rebuild
 --   PAUSED | ENDED | NOT_STARTED ms  ms until the start
 --   QUANTITY_LIMIT n                 the event allows n a buyer
@@ -28,6 +28,12 @@ local rid, user, quantity = ARGV[1], ARGV[2], tonumber(ARGV[3])
 
 local function broken(reply)
   return type(reply) == 'table' and reply.err ~= nil
+end
+
+-- Whether a record was made by this very request, which its client sends again when the reply was lost.
+local function is_resent(record)
+  local units, owner = string.match(record, '^%a+|(%d+)|([^|]*)|')
+  return units == ARGV[3] and owner == user
 end
 
 local gate = redis.pcall('HMGET', KEYS[1], 'status', 'start_ms', 'end_ms', 'granted', 'paid', 'per_user_limit', 'lapse_limit', 'epoch')
@@ -46,6 +52,7 @@ if broken(holder) then return { 'CORRUPT', KEYS[3] } end
 if holder == rid then
   local record = redis.pcall('HGET', KEYS[4], rid)
   if broken(record) or not record then return { 'CORRUPT', KEYS[4] } end
+  if not is_resent(record) then return { 'EXISTING', rid } end
   return { 'ACCEPTED', rid, gate[8], string.match(record, '^%a+|%d+|[^|]*|(%d+)|') }
 end
 if holder then return { 'EXISTING', holder } end
@@ -77,6 +84,7 @@ end
 local record = redis.pcall('HGET', KEYS[4], rid)
 if broken(record) then return { 'CORRUPT', KEYS[4] } end
 -- A re-send that arrives after its own unit was released: the answer stands, nothing is taken again.
+if record and not is_resent(record) then return { 'CORRUPT', KEYS[4] } end
 if record then return { 'ACCEPTED', rid, gate[8], string.match(record, '^%a+|%d+|[^|]*|(%d+)|') } end
 
 if broken(redis.pcall('XLEN', KEYS[6])) then return { 'CORRUPT', KEYS[6] } end

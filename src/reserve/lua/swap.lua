@@ -25,6 +25,7 @@
 --   SWAPPED   the event has the new state and a closed gate of its epoch
 --   STALE     the gate is not closed, or of this epoch or a later one; nothing was changed
 
+local run_id = string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')
 local gate = redis.call('HMGET', KEYS[1], 'status', 'epoch')
 if gate[1] and (gate[1] ~= 'closed' or tonumber(gate[2]) >= tonumber(ARGV[1])) then return { 'STALE' } end
 if redis.call('EXISTS', KEYS[7]) == 1 then redis.call('RENAME', KEYS[7], KEYS[3]) else redis.call('DEL', KEYS[3]) end
@@ -37,5 +38,5 @@ redis.call('PERSIST', KEYS[5])
 redis.call('PERSIST', KEYS[6])
 redis.call('SET', KEYS[2], ARGV[8])
 redis.call('DEL', KEYS[1])
-redis.call('HSET', KEYS[1], 'epoch', ARGV[1], 'status', 'closed', 'start_ms', ARGV[2], 'end_ms', ARGV[3], 'granted', ARGV[4], 'paid', ARGV[5], 'per_user_limit', ARGV[6], 'lapse_limit', ARGV[7])
+redis.call('HSET', KEYS[1], 'epoch', ARGV[1], 'status', 'closed', 'start_ms', ARGV[2], 'end_ms', ARGV[3], 'granted', ARGV[4], 'paid', ARGV[5], 'per_user_limit', ARGV[6], 'lapse_limit', ARGV[7], 'run_id', run_id)
 return { 'SWAPPED' }

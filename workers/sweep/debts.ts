@@ -1,0 +1,121 @@
+/** What a dead letter or a failed job still owes to somebody: a verdict, a close, units. */
+import type { Redis } from 'ioredis'
+import type { Knex } from 'knex'
+import { closeOrderJob } from '../../src/contracts/jobs/close-order.ts'
+import { createOrderJob } from '../../src/contracts/jobs/create-order.ts'
+import type { DeadLetter } from '../../src/contracts/jobs/dead-letter.ts'
+import { releaseStockJob } from '../../src/contracts/jobs/release-stock.ts'
+import type { MessageDefinition } from '../../src/contracts/messages/message.ts'
+import { orderCreated } from '../../src/contracts/messages/order-created.ts'
+import {
+  reservationAccepted,
+  type ReservationAccepted,
+} from '../../src/contracts/messages/reservation-accepted.ts'
+import type { MessageSigner } from '../../src/contracts/messages/signature.ts'
+import { stockReleased } from '../../src/contracts/messages/stock-released.ts'
+import type { Topology } from '../../src/contracts/messages/topology.ts'
+import { holdsOf, type Hold } from '../../src/orders/holds.ts'
+import { findReservations } from '../../src/orders/inbox.ts'
+import { spikeKeys } from '../../src/reserve/keys.ts'
+
+export type Debt =
+  /** A message carries the reservation itself; a job only knows which one it is. */
+  | { kind: 'verdict'; id: string; reservation: ReservationAccepted | undefined }
+  | { kind: 'close'; id: string }
+  | { kind: 'release'; id: string }
+
+/** - `foreign`: PostgreSQL knows nothing of it, or says that it is not owed: nothing that we may act on */
+export type Standing = 'open' | 'settled' | 'foreign'
+
+/** @returns undefined for what is not ours, or can't be read: nobody vouches for the text of a dead letter */
+export function debtOf(
+  letter: DeadLetter,
+  context: { signer: MessageSigner; topology: Topology },
+): Debt | undefined {
+  if (letter.source === 'job') return debtOfJob(letter.origin, letter.payload)
+  const read = <P>(definition: MessageDefinition<P>): P | undefined => {
+    if (context.topology.queueOf(definition) !== letter.origin || typeof letter.payload !== 'string')
+      return undefined
+    const message = context.signer.read(definition, Buffer.from(letter.payload), letter.signature)
+    return message.ok ? message.payload : undefined
+  }
+  const reservation = read(reservationAccepted)
+  if (reservation !== undefined) return { kind: 'verdict', id: reservation.rid, reservation }
+  const order = read(orderCreated)
+  if (order !== undefined) return { kind: 'close', id: order.order_id }
+  const released = read(stockReleased)
+  return released === undefined ? undefined : { kind: 'release', id: released.rid }
+}
+
+export function debtOfJob(step: string, data: unknown): Debt | undefined {
+  switch (step) {
+    case createOrderJob.step: {
+      const { data: payload } = createOrderJob.schema.safeParse(data)
+      return payload && { kind: 'verdict', id: payload.rid, reservation: undefined }
+    }
+    case closeOrderJob.step: {
+      const { data: payload } = closeOrderJob.schema.safeParse(data)
+      return payload && { kind: 'close', id: payload.order_id }
+    }
+    case releaseStockJob.step: {
+      const { data: payload } = releaseStockJob.schema.safeParse(data)
+      return payload && { kind: 'release', id: payload.rid }
+    }
+    default:
+      return undefined
+  }
+}
+
+/** How things stand with each debt, by PostgreSQL and, where units go back, by Redis; in the order given. */
+export async function standingsOf(
+  stores: { knex: Knex; redis: Redis },
+  debts: readonly Debt[],
+): Promise<Standing[]> {
+  const idsOf = (kind: Debt['kind']) => debts.filter((debt) => debt.kind === kind).map(({ id }) => id)
+  const [verdicts, closes, releases] = await Promise.all([
+    verdictStandings(stores.knex, idsOf('verdict')),
+    closeStandings(stores.knex, idsOf('close')),
+    releaseStandings(stores, idsOf('release')),
+  ])
+  return debts.map((debt) => {
+    switch (debt.kind) {
+      case 'verdict':
+        return verdicts.get(debt.id) ?? (debt.reservation === undefined ? 'foreign' : 'open')
+      case 'close':
+        return closes.get(debt.id) ?? 'foreign'
+      case 'release':
+        return releases.get(debt.id) ?? 'foreign'
+    }
+  })
+}
+
+async function verdictStandings(knex: Knex, rids: readonly string[]): Promise<Map<string, Standing>> {
+  if (rids.length === 0) return new Map()
+  const rows = await findReservations(knex, rids)
+  return new Map(rows.map((row) => [row.rid, row.status === 'undecided' ? 'open' : 'settled']))
+}
+
+async function closeStandings(knex: Knex, orderIds: readonly string[]): Promise<Map<string, Standing>> {
+  if (orderIds.length === 0) return new Map()
+  const rows: { id: string; status: string }[] = await knex('orders')
+    .whereIn('id', orderIds)
+    .select('id', 'status')
+  return new Map(rows.map((row) => [row.id, row.status === 'pending' ? 'open' : 'settled']))
+}
+
+async function releaseStandings(
+  { knex, redis }: { knex: Knex; redis: Redis },
+  rids: readonly string[],
+): Promise<Map<string, Standing>> {
+  if (rids.length === 0) return new Map()
+  const holds = await holdsOf(knex, rids)
+  const standings = await Promise.all(holds.map((hold) => releaseStanding(redis, hold)))
+  return new Map(rids.map((rid, i) => [rid, standings[i] ?? 'foreign']))
+}
+
+async function releaseStanding(redis: Redis, hold: Hold): Promise<Standing> {
+  if (hold.kind !== 'gone') return 'foreign'
+  if (hold.reason === 'unknown_event') return 'settled' // nothing was taken from a sale that does not exist
+  const record = await redis.hget(spikeKeys(hold.eventId).states, hold.rid)
+  return record?.startsWith('released|') === true ? 'settled' : 'open'
+}

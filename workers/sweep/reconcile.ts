@@ -1,0 +1,63 @@
+/**
+ * The net's last part: compares the stores of every followed event and repairs what they disagree on. A finding is
+ * acted on when two passes have seen it, so nothing in flight is touched.
+ */
+import { SYSTEM } from '../../src/audit/audit.ts'
+import { Loop } from '../../src/platform/loop.ts'
+import type { RebuildDependencies } from '../../src/rebuild.ts'
+import { examineEvent, lastingOf, REMEDIES, tallyOf, type Finding } from '../../src/reconcile.ts'
+import { repairFindings } from '../../src/repair.ts'
+import { followedEventIds } from '../../src/spike-events/model.ts'
+import { forEachEvent } from '../for-each-event.ts'
+
+const PAUSE_MS = 5_000
+/** A pass reads all rids of all events: it shall not take more of a core than this share. */
+const PAUSE_BY_PASS = 10
+
+/** What is remembered of an event from pass to pass. */
+interface Memory {
+  findings: readonly Finding[]
+  /** What the last rebuild was for; what it did not mend, another one will not mend either. */
+  rebuiltFor: readonly Finding[]
+}
+
+export function reconcile(deps: RebuildDependencies): Loop {
+  const log = deps.log.child({ step: 'sweep', part: 'reconcile' })
+  let memories = new Map<string, Memory>()
+  return new Loop(
+    async () => {
+      const startedAt = performance.now()
+      const next = new Map<string, Memory>()
+      await forEachEvent(await followedEventIds(deps.knex), log, async (id) => {
+        const memory = await reconcileEvent({ ...deps, log }, id, memories.get(id))
+        if (memory !== undefined) next.set(id, memory)
+      })
+      memories = next
+      const tookMs = performance.now() - startedAt
+      return { more: false, pauseMs: Math.max(PAUSE_MS, PAUSE_BY_PASS * tookMs) }
+    },
+    PAUSE_MS,
+    log,
+  )
+}
+
+/** @returns what the next pass has to know; undefined when the stores agree */
+async function reconcileEvent(
+  deps: RebuildDependencies,
+  eventId: string,
+  { findings: earlier, rebuiltFor }: Memory = { findings: [], rebuiltFor: [] },
+): Promise<Memory | undefined> {
+  const examination = await examineEvent(deps, eventId)
+  if (examination.kind !== 'examined' || examination.findings.length === 0) return undefined
+  const { drift, findings } = examination
+  const lasting = lastingOf(earlier, findings)
+  const unmended = lastingOf(rebuiltFor, lasting)
+  if (unmended.length > 0)
+    deps.log.error({ eventId, drift, findings: tallyOf(unmended) }, 'a rebuild has not mended the event')
+  const mendable = lasting.filter((finding) => !unmended.includes(finding))
+  const { rebuilt } = await repairFindings(deps, eventId, { drift, findings: mendable }, SYSTEM)
+  return {
+    findings,
+    rebuiltFor: rebuilt ? mendable.filter(({ kind }) => REMEDIES[kind] === 'rebuild') : rebuiltFor,
+  }
+}

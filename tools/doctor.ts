@@ -19,8 +19,8 @@ await runCommand(async () => {
   if (config !== undefined) {
     const rounds = await Promise.all([
       checkPostgres(config),
-      checkRedis('REDIS_URL', config.redisUrl),
-      checkRedis('QUEUE_REDIS_URL', config.queueRedisUrl),
+      checkRedis('REDIS_URL', config.redisUrl, { durable: true }),
+      checkRedis('QUEUE_REDIS_URL', config.queueRedisUrl, { durable: false }),
       checkBroker(config),
       checkApi(config),
       checkDashboard(config),

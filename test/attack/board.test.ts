@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import type { Queue } from 'bullmq'
 import { expect } from 'chai'
 import { after, before, describe } from 'mocha'
@@ -111,7 +112,7 @@ describe('attacks on the board of queues', () => {
     const eventId = await createSale(world, { stock: 3 })
     const owner = nextBuyer()
     const { orderId } = await order(api, eventId, owner)
-    await order(api, eventId, nextBuyer())
+    const kept = await order(api, eventId, nextBuyer())
     await api('POST', `/orders/${orderId}/cancel`, { token: owner.access_token })
     await until('the unit to be back', async () => (await world.redis.get(spikeKeys(eventId).stock)) === '2')
     await atRest(world, eventId)
@@ -124,15 +125,33 @@ describe('attacks on the board of queues', () => {
         }
         return true
       })
+    // Jobs that have failed: for what is not there, and to free the unit that is sold.
+    await queues['create-order']?.add('create-order', { rid: randomUUID() })
+    await queues['close-order']?.add('close-order', { order_id: randomUUID() })
+    await queues['release-stock']?.add('release-stock', { rid: kept.rid })
     await idle()
+    const finished = async () => {
+      let count = 0
+      for (const queue of Object.values(queues))
+        count += await queue.getJobCountByTypes('completed', 'failed')
+      return count
+    }
+    expect(await finished()).to.be.at.least(6)
     await unchanged(world, [eventId], async () => {
-      for (const step of ['close-order', 'release-stock'])
+      for (const step of Object.keys(queues))
         for (const path of ['retry/completed', 'retry/failed', 'promote']) {
           const reply = await dashboard('PUT', `/queues/api/queues/${step}/${path}`, { headers })
-          expect(reply.status, `${step} ${path}: ${reply.text}`).to.equal(200)
+          const expected = step === 'create-order' ? 405 : 200
+          expect(reply.status, `${step} ${path}: ${reply.text}`).to.equal(expected)
         }
+      // What the board does not do, somebody at the Redis of the queues can.
+      for (const state of ['completed', 'failed'] as const) await queues['create-order']?.retryJobs({ state })
+      for (const queue of Object.values(queues))
+        for (const job of await queue.getJobs(['failed', 'completed']))
+          await job.retry().catch(() => undefined)
       await idle()
     })
     expect(await expectConserved(world.knex, eventId)).to.equal(2)
+    expect(await world.redis.get(spikeKeys(eventId).stock)).to.equal('2')
   })
 })

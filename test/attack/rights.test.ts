@@ -40,6 +40,7 @@ const RIGHTS: Record<RouteName, Access> = {
   resumeSpikeEvent: 'admin',
   endSpikeEvent: 'admin',
   rebuildSpikeEvent: 'admin',
+  repairSpikeEvent: 'admin',
   adjustSpikeStock: 'admin',
   readConservation: 'operator',
   readReport: 'operator',

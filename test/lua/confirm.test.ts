@@ -57,6 +57,20 @@ describe('confirm.lua', () => {
     expect(await spike.count()).to.include({ stock: -1, confirmed: 2 })
   })
 
+  for (const from of ['held', 'confirmed', 'paid'] as const)
+    it(`makes a ${from} rid what its buyer holds, who may have been let go or hold another, once`, async () => {
+      const spike = await ground.open()
+      const [lost, other] = [await spike[from](), await spike[from]()]
+      await ground.redis.hdel(spike.keys.holders, lost.userId)
+      await ground.redis.hset(spike.keys.holders, other.userId, spike.claim().rid)
+      for (const claim of [lost, other]) {
+        expect(await spike.confirm(claim)).to.equal(from === 'held' ? 'CONFIRMED' : 'HOLDER')
+        expect(await ground.redis.hget(spike.keys.holders, claim.userId)).to.equal(claim.rid)
+        expect(await expectNothingChanged(spike, () => spike.confirm(claim))).to.equal('UNCHANGED')
+      }
+      expect(await spike.stock()).to.equal('8')
+    })
+
   it('adopts a rid once', async () => {
     const spike = await ground.open()
     const claim = spike.claim()

@@ -79,6 +79,25 @@ describe('release.lua', () => {
     expect(await expectNothingChanged(spike, () => spike.release(claim))).to.equal('UNCHANGED')
   })
 
+  it('frees a buyer who is held by a rid that was released before, once, and gives nothing back', async () => {
+    const spike = await ground.open()
+    const claim = await spike.released()
+    await ground.redis.hset(spike.keys.holders, claim.userId, claim.rid)
+    expect(await spike.release(claim)).to.equal('FREED')
+    expect(await spike.stock()).to.equal('10')
+    expect(await ground.redis.hexists(spike.keys.holders, claim.userId)).to.equal(0)
+    expect(await expectNothingChanged(spike, () => spike.release(claim))).to.equal('UNCHANGED')
+  })
+
+  it('frees a buyer who is held by a rid that is not known any more', async () => {
+    const spike = await ground.open()
+    const claim = spike.claim()
+    await ground.redis.hset(spike.keys.holders, claim.userId, claim.rid)
+    expect(await spike.release(claim)).to.equal('TOMBSTONE')
+    expect(await ground.redis.hexists(spike.keys.holders, claim.userId)).to.equal(0)
+    expect(await spike.stock()).to.equal('10')
+  })
+
   it('lets a late reserve of a rid that was released before take no unit', async () => {
     const spike = await ground.open()
     const claim = spike.claim()

@@ -2,7 +2,7 @@ import { expect } from 'chai'
 import { after, before, describe, it } from 'mocha'
 import { v7 as uuidv7 } from 'uuid'
 import { decodeRecord } from '../../src/reserve/record.ts'
-import { openSpikeRedis, type SpikeRedis } from '../support/spike-redis.ts'
+import { openSpikeRedis, type Claim, type Spike, type SpikeRedis } from '../support/spike-redis.ts'
 
 const HOUR_MS = 3_600_000
 
@@ -56,6 +56,37 @@ describe('reserve.lua', () => {
       await spike.setStatus(status)
       expect(await spike.reserve(claim)).to.deep.equal(first)
     }
+  })
+
+  for (const [state, further] of [
+    ['queued', (spike: Spike, claim: Claim) => spike.markQueued(claim)],
+    ['confirmed', (spike: Spike, claim: Claim) => spike.confirm(claim)],
+    ['paid', async (spike: Spike, claim: Claim) => [await spike.confirm(claim), await spike.markPaid(claim)]],
+  ] as const)
+    it(`answers the same and changes nothing when the same rid comes again and is ${state}`, async () => {
+      const spike = await ground.open({ granted: 1 })
+      const claim = spike.claim()
+      const first = await spike.reserve(claim)
+      await further(spike, claim)
+      const { reply, before, after } = await spike.around(() => spike.reserve(claim))
+      expect(reply).to.deep.equal(first)
+      expect(after).to.deep.equal(before)
+    })
+
+  it('does not take the same rid for other units than it was made for', async () => {
+    const spike = await ground.open({ perUserLimit: 5 })
+    const claim = await spike.held()
+    const { reply, before, after } = await spike.around(() => spike.reserve({ ...claim, quantity: 5 }))
+    expect(reply).to.deep.equal({ kind: 'existing', rid: claim.rid })
+    expect(after).to.deep.equal(before)
+  })
+
+  it('does not take the rid of another buyer', async () => {
+    const spike = await ground.open()
+    const { rid } = await spike.held()
+    const { reply, before, after } = await spike.around(() => spike.reserve(spike.claim({ rid })))
+    expect(reply).to.deep.equal({ kind: 'corrupt', key: spike.keys.states })
+    expect(after).to.deep.equal(before)
   })
 
   it('gives a buyer with a live claim that claim’s rid and takes nothing', async () => {

@@ -6,7 +6,7 @@ import { receiveReservations } from '../../src/orders/inbox.ts'
 import { settlePayment } from '../../src/pay.ts'
 import type { PaymentCallback } from '../../src/payments/callback.ts'
 import { startPayment } from '../../src/payments/start.ts'
-import { newRid } from '../../src/reserve/rid.ts'
+import { newRid } from './rids.ts'
 import { accepted, buyerIds, letLapse, type Ordered } from './reservations.ts'
 import type { World } from './world.ts'
 

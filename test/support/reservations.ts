@@ -4,7 +4,7 @@ import type { Knex } from 'knex'
 import type { ReservationAccepted } from '../../src/contracts/messages/reservation-accepted.ts'
 import { decideReservations, type Verdict } from '../../src/orders/decide.ts'
 import { receiveReservations } from '../../src/orders/inbox.ts'
-import { newRid } from '../../src/reserve/rid.ts'
+import { newRid } from './rids.ts'
 import { createBuyers } from '../factories/accounts.ts'
 import type { World } from './world.ts'
 

@@ -1,5 +1,5 @@
 /** The surroundings of one test file: real stores and a real broker, with names that nobody else uses. */
-import { randomBytes } from 'node:crypto'
+import { randomBytes, type KeyObject } from 'node:crypto'
 import { connect } from 'amqplib'
 import type { Redis } from 'ioredis'
 import type { Knex } from 'knex'
@@ -13,6 +13,7 @@ import { createLogger, type Logger } from '../../src/platform/logger.ts'
 import { createPostgres } from '../../src/platform/postgres/client.ts'
 import { createQueueRedis, createRedis } from '../../src/platform/redis/client.ts'
 import { loadScripts, type Scripts } from '../../src/platform/redis/define-script.ts'
+import { ridKey } from '../../src/reserve/rid.ts'
 import { spikeScripts } from '../../src/reserve/scripts.ts'
 import { freePort } from '../../tools/lib/set-up.ts'
 import { compose as composeWorkers } from '../../workers/compose.ts'
@@ -29,6 +30,8 @@ export interface World {
   redis: Redis
   queueRedis: Redis
   scripts: Scripts<typeof spikeScripts>
+  /** What the product proves its rids with. */
+  ridKey: KeyObject
   topology: Topology
   /** `http://host:port` of the API and of the dashboard, when they run. */
   apiUrl: string
@@ -85,6 +88,7 @@ export async function createWorld(overrides: NodeJS.ProcessEnv = {}): Promise<Wo
     redis,
     queueRedis,
     scripts: loadScripts(redis, spikeScripts),
+    ridKey: ridKey(config.jwtSecret),
     topology: topologyOf(config.namespace),
     apiUrl: `http://127.0.0.1:${config.port}`,
     dashboardUrl: `http://127.0.0.1:${config.dashboardPort}`,

@@ -61,6 +61,12 @@ describe('createBatcher', () => {
     expect(calls).to.deep.equal([[1, 2, 3]])
   })
 
+  it('stops trying members alone when an outage begins meanwhile', async () => {
+    const ask = make((keys) => Promise.reject(keys.includes(1) ? new Error('1 is bad') : new Outage('down')))
+    expect(await settled([1, 2, 3, 4].map(ask))).to.deep.equal(['1 is bad', 'down', 'down', 'down'])
+    expect(calls).to.deep.equal([[1, 2, 3, 4], [1], [2]])
+  })
+
   it('does not try a single request twice', async () => {
     const ask = make(() => Promise.reject(new Error('bad')))
     expect(await settled([ask(1)])).to.deep.equal(['bad'])

@@ -44,6 +44,8 @@ describe('loadConfig', () => {
       internalNetworks: ['127.0.0.0/8', '::1/128'],
       maxInFlight: 1_000,
       namespace: 'spike',
+      failpoints: [],
+      failpointSeed: 0,
     })
   })
 
@@ -110,6 +112,10 @@ describe('loadConfig', () => {
     ['MAX_IN_FLIGHT', 'many'],
     ['NAMESPACE', 'has space'],
     ['NAMESPACE', 'a'.repeat(41)],
+    ['FAILPOINTS', 'reserve.after'],
+    ['FAILPOINTS', 'reserve.after=kill,'],
+    ['FAILPOINT_SEED', '-1'],
+    ['FAILPOINT_SEED', '0.5'],
   ] as const)
     it(`refuses ${name}=${value.slice(0, 20)}, and nothing else`, () => {
       expect([...new Set(namesOf(problemsOf({ ...GOOD, [name]: value })))]).to.deep.equal([name])
@@ -139,6 +145,23 @@ describe('loadConfig', () => {
     expect(problemsOf({ ...env, APP_ENV: 'prod' })).to.deep.equal(['RATE_LIMIT may not be off in prod'])
     for (const APP_ENV of ['dev', 'staging'])
       expect(loadConfig({ ...env, APP_ENV }).rateLimit).to.equal(false)
+  })
+
+  it('takes fail points, and refuses them outside dev', () => {
+    const env = {
+      ...GOOD,
+      FAILPOINTS: 'reserve.after=kill/40, bridge.before-ack=hang:50',
+      FAILPOINT_SEED: '7',
+    }
+    expect(loadConfig(env)).to.deep.include({
+      failpoints: [
+        { name: 'reserve.after', failure: 'kill', oneIn: 40, ms: 1_000 },
+        { name: 'bridge.before-ack', failure: 'hang', oneIn: 1, ms: 50 },
+      ],
+      failpointSeed: 7,
+    })
+    for (const APP_ENV of ['staging', 'prod'])
+      expect(problemsOf({ ...env, APP_ENV })).to.deep.equal(['FAILPOINTS may be set in dev only'])
   })
 
   it('keeps queues in a Redis of their own when it is given', () => {

@@ -49,8 +49,15 @@ export async function checkPostgres(config: Config): Promise<Finding[]> {
   }
 }
 
-/** Reachable, never evicts, keeps an append-only file. */
-export async function checkRedis(setting: string, url: string): Promise<Finding[]> {
+/**
+ * Reachable, and never evicts.
+ * @param durable whether it also has to keep an append-only file, as the one that has the stock does
+ */
+export async function checkRedis(
+  setting: string,
+  url: string,
+  { durable }: { durable: boolean },
+): Promise<Finding[]> {
   const what = `Redis ${hostOf(url)} (${setting})`
   const redis = new Redis(url, { lazyConnect: true, connectTimeout: TIMEOUT_MS, retryStrategy: () => null })
   let lastError: unknown
@@ -59,6 +66,12 @@ export async function checkRedis(setting: string, url: string): Promise<Finding[
     await redis.connect()
     const info = await redis.info()
     const field = (name: string) => new RegExp(`^${name}:(\\S+)`, 'm').exec(info)?.[1] ?? 'unknown'
+    const appendOnly: Finding = {
+      what: `${setting} append-only file`,
+      ok: field('aof_enabled') !== '0',
+      detail: field('aof_enabled') === '0' ? 'off' : 'on',
+      mend: 'redis-cli CONFIG SET appendonly yes, and the same in redis.conf',
+    }
     return [
       { what, ok: true, detail: `version ${field('redis_version')}` },
       {
@@ -67,12 +80,7 @@ export async function checkRedis(setting: string, url: string): Promise<Finding[
         detail: field('maxmemory_policy'),
         mend: 'redis-cli CONFIG SET maxmemory-policy noeviction, and the same in redis.conf',
       },
-      {
-        what: `${setting} append-only file`,
-        ok: field('aof_enabled') === '1',
-        detail: field('aof_enabled') === '1' ? 'on' : 'off',
-        mend: 'redis-cli CONFIG SET appendonly yes, and the same in redis.conf',
-      },
+      ...(durable ? [appendOnly] : []),
     ]
   } catch (error) {
     return [unreachable(what, lastError ?? error, `start Redis or correct ${setting}`)]

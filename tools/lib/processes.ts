@@ -8,10 +8,11 @@ const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 const ROLES = ['api', 'workers', 'dashboard'] as const
 export type ProcessRole = (typeof ROLES)[number]
 
+/** In the folder of a build. */
 const ENTRY: Record<ProcessRole, string> = {
-  api: 'dist/src/main.js',
-  workers: 'dist/workers/main.js',
-  dashboard: 'dist/dashboard/main.js',
+  api: 'src/main.js',
+  workers: 'workers/main.js',
+  dashboard: 'dashboard/main.js',
 }
 
 export interface StartedProcess {
@@ -25,9 +26,13 @@ export interface StartedProcess {
   stop: () => Promise<number>
 }
 
+/** A process that may not be ready yet, and may never be: it can end before. */
+export interface LaunchedProcess extends StartedProcess {
+  ready: Promise<void>
+}
+
 /**
- * Starts a process from the build and waits until it says that it is ready. It runs in a group of its own, so a
- * Ctrl-C in the terminal reaches it only through `stop`, in order; it ends by itself when this process dies.
+ * Starts a process from the build and waits until it says that it is ready.
  * @param logDir where its log goes, as `<role>.log`
  * @throws with its one-line complaint when it ends before it is ready
  */
@@ -36,9 +41,34 @@ export async function startProcess(
   env: NodeJS.ProcessEnv,
   logDir: string,
 ): Promise<StartedProcess> {
+  const launched = launchProcess(role, env, { logDir })
+  const { ready, exited, stderr } = launched
+  await Promise.race([ready, exited.then((code) => refuse(role, code, stderr()))])
+  return launched
+}
+
+interface LaunchOptions {
+  logDir: string
+  /** Folder of the build, in the project. */
+  build?: string
+  /** Of its log file, without the ending; the role by default. */
+  name?: string
+  /** Hears what the process says to its parent. */
+  heard?: (message: unknown) => void
+}
+
+/**
+ * Starts a process from the build. It runs in a group of its own, so a Ctrl-C in the terminal reaches it only through
+ * `stop`, in order; it ends by itself when this process dies.
+ */
+export function launchProcess(
+  role: ProcessRole,
+  env: NodeJS.ProcessEnv,
+  { logDir, build = 'dist', name = role, heard }: LaunchOptions,
+): LaunchedProcess {
   mkdirSync(logDir, { recursive: true })
-  const log = createWriteStream(join(logDir, `${role}.log`), { flags: 'a' })
-  const child = spawn(process.execPath, ['--enable-source-maps', join(ROOT, ENTRY[role])], {
+  const log = createWriteStream(join(logDir, `${name}.log`), { flags: 'a' })
+  const child = spawn(process.execPath, ['--enable-source-maps', join(ROOT, build, ENTRY[role])], {
     cwd: ROOT,
     env,
     detached: true,
@@ -50,11 +80,13 @@ export async function startProcess(
     stderr += chunk.toString()
     log.write(chunk)
   })
+  child.once('close', () => log.end())
+  if (heard !== undefined) child.on('message', heard)
   const exited = new Promise<number>((resolve) => child.once('exit', (code) => resolve(code ?? 128)))
-  await Promise.race([ready(child), exited.then((code) => refuse(role, code, stderr))])
   return {
     role,
     pid: child.pid ?? 0,
+    ready: ready(child),
     exited,
     stderr: () => stderr,
     stop: () => {

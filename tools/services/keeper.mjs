@@ -7,7 +7,8 @@
 //      {op:'stop'}
 // out: {id, pid} then {id, code, signal}; {id, error} when it could not be started
 import { spawn, spawnSync } from 'node:child_process'
-import { closeSync, openSync, rmSync } from 'node:fs'
+import { closeSync, openSync, readdirSync, readlinkSync, rmSync } from 'node:fs'
+import { sep } from 'node:path'
 import { createInterface } from 'node:readline'
 
 const GRACE_MS = 8000
@@ -68,9 +69,30 @@ function tryToStart(order) {
 async function endOne({ child, gone, stopSignal, graceMs }) {
   if (child.pid === undefined) return
   signal(child.pid, stopSignal)
+  // One that somebody has stopped would not hear it.
+  signal(-child.pid, 'SIGCONT')
   const hard = setTimeout(() => signal(-child.pid, 'SIGKILL'), graceMs)
   await gone
   clearTimeout(hard)
+}
+
+/** Processes of ours that no child answers for any more: PostgreSQL's have sessions of their own, and may be stopped. */
+function leftOver() {
+  return processes().filter((pid) => {
+    try {
+      return (readlinkSync(`/proc/${pid}/cwd`) + sep).startsWith(folder + sep)
+    } catch {
+      return false
+    }
+  })
+}
+
+function processes() {
+  try {
+    return readdirSync('/proc').map(Number).filter(Number.isInteger)
+  } catch {
+    return []
+  }
 }
 
 async function stop() {
@@ -79,6 +101,7 @@ async function stop() {
   const running = [...children.values()]
   await Promise.all(running.filter(({ last }) => !last).map(endOne))
   await Promise.all(running.filter(({ last }) => last).map(endOne))
+  for (const pid of leftOver()) signal(pid, 'SIGKILL')
   for (const { command, args, env } of teardowns) spawnSync(command, args, { env, timeout: TEARDOWN_MS })
   rmSync(folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 })
   process.exit(0)

@@ -33,6 +33,8 @@ export interface Exit {
 
 export interface KeptProcess {
   exited: Promise<Exit>
+  /** Undefined before it has begun and after it has ended. */
+  pid(): number | undefined
 }
 
 /** The process that owns all others; it ends them when we stop it or when we die. */
@@ -83,7 +85,7 @@ export function startKeeper(folder: string): Keeper {
       const id = nextId++
       const exited = new Promise<Exit>((resolve) => waiting.set(id, resolve))
       send({ op: 'start', id, ...spec })
-      return { exited }
+      return { exited, pid: () => pids.get(id) }
     },
     atEnd: (command, args, env) => send({ op: 'teardown', command, args, env }),
     release: () => setRef(keeper, false),

@@ -7,7 +7,7 @@ import { canFetch, packageFetcher, packageFolder } from './packages.ts'
 import { startPostgres } from './postgres.ts'
 import { startRabbitmq } from './rabbitmq.ts'
 import { startRedis } from './redis.ts'
-import type { ServiceName, Starter } from './service.ts'
+import type { RunningService, ServiceName, Starter, StartOptions } from './service.ts'
 
 const SOFTWARE: Record<ServiceName, Software> = {
   postgres: 'postgres',
@@ -16,19 +16,31 @@ const SOFTWARE: Record<ServiceName, Software> = {
   rabbitmq: 'rabbitmq',
 }
 
+/** Starts private instances; see `startRestartable`. */
+export const startLocal: Starter = async (options) => {
+  const services = await startRestartable(options)
+  return new Map([...services].map(([name, { url }]) => [name, url]))
+}
+
 /** Starts private instances from the machine's own programs, or from packages fetched for the purpose. */
-export const startLocal: Starter = async ({ instance, home, names, env, log }) => {
+export async function startRestartable({
+  instance,
+  home,
+  names,
+  env,
+  log,
+}: StartOptions): Promise<Map<ServiceName, RunningService>> {
   const binaries = binariesOf(instance, home, [...new Set(names.map((name) => SOFTWARE[name]))], env, log)
   const began = Date.now()
   const started = names.map(async (name) => {
-    const url = await start(name, instance, await binaries(SOFTWARE[name]))
+    const service = await start(name, instance, await binaries(SOFTWARE[name]))
     log(`${name}: private instance ready in ${((Date.now() - began) / 1000).toFixed(1)} s`)
-    return [name, url] as const
+    return [name, service] as const
   })
   return new Map(await Promise.all(started))
 }
 
-function start(name: ServiceName, instance: Instance, binaries: Binaries): Promise<string> {
+function start(name: ServiceName, instance: Instance, binaries: Binaries): Promise<RunningService> {
   if (name === 'postgres') return startPostgres(instance, binaries)
   if (name === 'rabbitmq') return startRabbitmq(instance, binaries)
   return startRedis(instance, binaries, name)

@@ -4,6 +4,8 @@ import { LOCALE, type Binaries } from './binaries.ts'
 import { ServiceDied, tail } from './errors.ts'
 import type { Instance } from './instance.ts'
 import { LOOPBACK, untilReady, withPorts } from './ports.ts'
+import { startService } from './restartable.ts'
+import type { RunningService } from './service.ts'
 
 const READY_MS = 60_000
 const ROLE = 'spike'
@@ -18,8 +20,8 @@ const SETTINGS = {
   jit: 'off',
 }
 
-/** Makes a private PostgreSQL cluster with one role and one database, starts it and returns its URL. */
-export async function startPostgres(instance: Instance, binaries: Binaries): Promise<string> {
+/** Makes a private PostgreSQL cluster with one role and one database, and starts it. */
+export async function startPostgres(instance: Instance, binaries: Binaries): Promise<RunningService> {
   const folder = instance.folder('postgres')
   const data = join(folder, 'data')
   const log = join(folder, 'log')
@@ -47,15 +49,18 @@ export async function startPostgres(instance: Instance, binaries: Binaries): Pro
 
   return withPorts(1, async ([port = 0]) => {
     const settings = Object.entries(SETTINGS).flatMap(([name, value]) => ['-c', `${name}=${value}`])
-    const child = instance.start({
-      ...base,
-      command: binaries.command,
-      args: ['-D', data, '-p', String(port), ...settings],
-      stopSignal: 'SIGINT',
+    const args = ['-D', data, '-p', String(port), ...settings]
+    const pidFile = join(data, 'postmaster.pid')
+    return startService({
+      instance,
+      url: `postgres://${ROLE}:${password}@${LOOPBACK}:${port}/${DATABASE}`,
+      folder,
+      spec: { ...base, command: binaries.command, args, stopSignal: 'SIGINT' },
+      ready: (child) => {
+        const probe = async (): Promise<boolean> => isReady(pidFile, port, child.pid())
+        return untilReady({ name: 'postgres', child, log, timeoutMs: READY_MS, probe })
+      },
     })
-    const probe = async (): Promise<boolean> => isReady(join(data, 'postmaster.pid'), port)
-    await untilReady({ name: 'postgres', child, log, timeoutMs: READY_MS, probe })
-    return `postgres://${ROLE}:${password}@${LOOPBACK}:${port}/${DATABASE}`
   })
 }
 
@@ -65,9 +70,10 @@ function initdbArgs(data: string, passwordFile: string): string[] {
   return ['-D', data, ...identity, '-E', 'UTF8', `--locale=${LOCALE}`, '--no-sync']
 }
 
-/** The server writes its port and its state into this file, so it can't be mistaken for another server. */
-function isReady(pidFile: string, port: number): boolean {
+/** The server writes who it is and its state into this file, so neither another server nor a dead one is taken for it. */
+function isReady(pidFile: string, port: number, pid: number | undefined): boolean {
   if (!existsSync(pidFile)) return false
   const lines = readFileSync(pidFile, 'utf8').split('\n')
-  return lines[3]?.trim() === String(port) && lines[7]?.trim() === 'ready'
+  const found = [lines[0], lines[3], lines[7]].map((line) => line?.trim())
+  return found.join() === [pid, port, 'ready'].join()
 }

@@ -2,6 +2,8 @@ import { join } from 'node:path'
 import type { Binaries } from './binaries.ts'
 import type { Instance } from './instance.ts'
 import { converse, LOOPBACK, untilReady, withPorts } from './ports.ts'
+import { startService } from './restartable.ts'
+import type { RunningService } from './service.ts'
 
 const READY_MS = 120_000
 // It does not listen to signals in the first second of its start, and its data is thrown away.
@@ -9,8 +11,8 @@ const GRACE_MS = 3000
 const EPMD_READY_MS = 15_000
 const USER = 'spike'
 
-/** Starts a private single-node RabbitMQ with one user of its own (no guest) and returns its URL. */
-export async function startRabbitmq(instance: Instance, binaries: Binaries): Promise<string> {
+/** Starts a private single-node RabbitMQ with one user of its own (no guest). */
+export async function startRabbitmq(instance: Instance, binaries: Binaries): Promise<RunningService> {
   const folder = instance.folder('rabbitmq')
   const password = instance.password()
   instance.write(join(folder, '.erlang.cookie'), instance.password(), 0o400)
@@ -22,17 +24,15 @@ export async function startRabbitmq(instance: Instance, binaries: Binaries): Pro
   const log = join(folder, 'log')
   return withPorts(2, async ([port = 0, distPort = 0]) => {
     instance.write(join(folder, 'rabbitmq.conf'), configText(port, password))
-    const child = instance.start({
-      command: binaries.command,
-      args: [],
-      env: { ...binaries.env, ...brokerEnv(folder, port, distPort, epmdPort) },
-      cwd: folder,
-      log,
-      graceMs: GRACE_MS,
-    })
+    const env = { ...binaries.env, ...brokerEnv(folder, port, distPort, epmdPort) }
     const probe = (): Promise<boolean> => acceptsUser(port, password)
-    await untilReady({ name: 'rabbitmq', child, log, timeoutMs: READY_MS, probe })
-    return `amqp://${USER}:${password}@${LOOPBACK}:${port}`
+    return startService({
+      instance,
+      url: `amqp://${USER}:${password}@${LOOPBACK}:${port}`,
+      folder,
+      spec: { command: binaries.command, args: [], env, cwd: folder, log, graceMs: GRACE_MS },
+      ready: (child) => untilReady({ name: 'rabbitmq', child, log, timeoutMs: READY_MS, probe }),
+    })
   })
 }
 

@@ -2,27 +2,31 @@ import { join } from 'node:path'
 import type { Binaries } from './binaries.ts'
 import type { Instance } from './instance.ts'
 import { converse, LOOPBACK, untilReady, withPorts } from './ports.ts'
+import { startService } from './restartable.ts'
+import type { RunningService } from './service.ts'
 
 const READY_MS = 30_000
 
-/** Starts one private Redis (append-only, never evicting) and returns its URL. */
-export async function startRedis(instance: Instance, binaries: Binaries, name: string): Promise<string> {
+/** Starts one private Redis (append-only, never evicting). */
+export async function startRedis(
+  instance: Instance,
+  binaries: Binaries,
+  name: string,
+): Promise<RunningService> {
   const folder = instance.folder(name)
   const password = instance.password()
   const log = join(folder, 'log')
   const config = join(folder, 'redis.conf')
   return withPorts(1, async ([port = 0]) => {
     instance.write(config, configText(port, folder, password))
-    const child = instance.start({
-      command: binaries.command,
-      args: [config],
-      env: binaries.env,
-      cwd: folder,
-      log,
-    })
     const probe = (): Promise<boolean> => answers(port, password)
-    await untilReady({ name, child, log, timeoutMs: READY_MS, probe })
-    return `redis://:${password}@${LOOPBACK}:${port}`
+    return startService({
+      instance,
+      url: `redis://:${password}@${LOOPBACK}:${port}`,
+      folder,
+      spec: { command: binaries.command, args: [config], env: binaries.env, cwd: folder, log },
+      ready: (child) => untilReady({ name, child, log, timeoutMs: READY_MS, probe }),
+    })
   })
 }
 

@@ -3,7 +3,7 @@ import type { Queue } from 'bullmq'
 import { expect } from 'chai'
 import { after, before, beforeEach, describe, it } from 'mocha'
 import { openQueue } from '../../../src/platform/bullmq/job.ts'
-import { deadLetters, openSender, type Sender } from '../../support/raw-messages.ts'
+import { deadLetters, forgetDead, openSender, type Sender } from '../../support/raw-messages.ts'
 import { stateOf } from '../../support/state.ts'
 import { createWorld, type World } from '../../support/world.ts'
 
@@ -26,7 +26,7 @@ describe('the end of the line for messages and jobs', () => {
     for (const queue of [dead, ...Object.values(queues)]) await queue.close()
     await world.close()
   })
-  beforeEach(() => dead.drain())
+  beforeEach(() => forgetDead(dead, ...Object.values(queues)))
 
   const add = (step: string, data: unknown, jobId: string) => queues[step]?.add(step, data, { jobId })
 

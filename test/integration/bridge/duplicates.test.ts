@@ -2,17 +2,20 @@ import type { Queue } from 'bullmq'
 import { expect } from 'chai'
 import { after, before, describe, it } from 'mocha'
 import type { LoadBuyer } from '../../../tools/lib/buyers.ts'
-import { encodeMessage } from '../../../src/contracts/messages/message.ts'
 import { orderCreated } from '../../../src/contracts/messages/order-created.ts'
-import { reservationAccepted } from '../../../src/contracts/messages/reservation-accepted.ts'
+import {
+  reservationAccepted,
+  type ReservationAccepted,
+} from '../../../src/contracts/messages/reservation-accepted.ts'
 import { stockReleased } from '../../../src/contracts/messages/stock-released.ts'
 import { openQueue } from '../../../src/platform/bullmq/job.ts'
-import { newRid } from '../../../src/reserve/rid.ts'
+import { newRid } from '../../support/rids.ts'
 import { createBuyers } from '../../factories/accounts.ts'
 import { createSale } from '../../factories/sales.ts'
 import { openSender, type Sender } from '../../support/raw-messages.ts'
 import { order } from '../../support/buying.ts'
 import { createClient, type Client } from '../../support/http.ts'
+import { accepted } from '../../support/reservations.ts'
 import { atRest, stateOf } from '../../support/state.ts'
 import { until } from '../../support/wait.ts'
 import { createWorld, type World } from '../../support/world.ts'
@@ -45,7 +48,7 @@ describe('a message or a job that comes again', () => {
   const nextBuyer = (): LoadBuyer => buyers.pop() as LoadBuyer
 
   /** Takes a unit out of Redis and makes the message for it, as step 2 would publish it. */
-  async function reserve(eventId: string, buyer: LoadBuyer): Promise<{ rid: string; message: Buffer }> {
+  async function reserve(eventId: string, buyer: LoadBuyer): Promise<ReservationAccepted> {
     const rid = newRid(eventId)
     const reply = await world.scripts.reserve({
       eventId,
@@ -55,16 +58,8 @@ describe('a message or a job that comes again', () => {
       requestId: 'test-request',
     })
     if (reply.kind !== 'accepted') throw new Error(`not reserved: ${reply.kind}`)
-    const message = encodeMessage({
-      rid,
-      event_id: eventId,
-      user_id: buyer.user_id,
-      quantity: 1,
-      epoch: reply.epoch,
-      reserved_at_ms: reply.reservedAtMs,
-      request_id: 'test-request',
-    })
-    return { rid, message }
+    const { epoch, reservedAtMs } = reply
+    return accepted(eventId, buyer.user_id, { rid, epoch, reserved_at_ms: reservedAtMs })
   }
 
   /** A later message of the same queue that has been handled says that the earlier ones have been, too. */
@@ -76,9 +71,9 @@ describe('a message or a job that comes again', () => {
 
   it('makes one order of three copies that come together, and changes nothing when it comes later', async () => {
     const eventId = await createSale(world)
-    const { rid, message } = await reserve(eventId, nextBuyer())
-    const queue = world.topology.queueOf(reservationAccepted)
-    await Promise.all([1, 2, 3].map(() => broker.send(queue, message, { messageId: rid })))
+    const message = await reserve(eventId, nextBuyer())
+    const { rid } = message
+    await Promise.all([1, 2, 3].map(() => broker.sendGenuine(reservationAccepted, message)))
     await until(
       'the order',
       async () => (await world.knex('orders').where({ reservation_id: rid })).length > 0,
@@ -90,7 +85,7 @@ describe('a message or a job that comes again', () => {
     })
     expect(await world.redis.get(`{spike:${eventId}}:stock`)).to.equal('9')
     const before = await stateOf(world, eventId)
-    await broker.send(queue, message, { messageId: rid })
+    await broker.sendGenuine(reservationAccepted, message)
     await passed()
     const { redis } = await stateOf(world, eventId)
     expect(redis).to.deep.equal(before.redis)
@@ -138,7 +133,7 @@ describe('a message or a job that comes again', () => {
     const closing = openQueue('close-order', world.config.namespace, world.queueRedis)
     const planned = await until('the job that will close it', () => closing.getJob(`close-order-${orderId}`))
     await planned.remove()
-    await broker.send(world.topology.queueOf(orderCreated), { v: 1, order_id: orderId, expires_at_ms: 1 })
+    await broker.sendGenuine(orderCreated, { order_id: orderId, expires_at_ms: 1 })
     await until('the job to have been put off', async () => {
       const job = await closing.getJob(`close-order-${orderId}`)
       return (await job?.isDelayed()) === true && (job?.attemptsStarted ?? 0) > 0
@@ -157,11 +152,16 @@ describe('a message or a job that comes again', () => {
     )
     await atRest(world, eventId)
     const before = await stateOf(world, eventId)
-    const queue = world.topology.queueOf(stockReleased)
-    const release = { v: 1, rid, event_id: eventId, user_id: buyer.user_id, quantity: 1, reason: 'lapsed' }
+    const release = {
+      rid,
+      event_id: eventId,
+      user_id: buyer.user_id,
+      quantity: 1,
+      reason: 'lapsed' as const,
+    }
     for (let i = 0; i < 3; i++) {
       await (await releasing.getJob(`release-stock-${rid}`))?.remove()
-      await broker.send(queue, release, { messageId: rid })
+      await broker.sendGenuine(stockReleased, release)
       await until('the release to run again', async () =>
         (await releasing.getJob(`release-stock-${rid}`))?.isCompleted(),
       )

@@ -107,7 +107,7 @@ describe('a message that can not be handled', () => {
         const queue = world.topology.queueOf(message)
         await dead.drain()
         const before = await stateOf(world)
-        await broker.send(queue, body, { messageId: 'somebody-elses' })
+        await broker.sendSigned(message, body, { messageId: 'somebody-elses' })
         const [letter, ...more] = await deadLetters(dead, 1, 5_000)
         expect(more).to.deep.equal([])
         expect(letter?.origin).to.equal(queue)
@@ -121,8 +121,7 @@ describe('a message that can not be handled', () => {
 
   it('does not keep the good ones behind it from becoming orders, or from being closed and released', async () => {
     await dead.drain()
-    for (const { message } of kinds)
-      for (let i = 0; i < 30; i++) await broker.send(world.topology.queueOf(message), `bad ${i}`)
+    for (const { message } of kinds) for (let i = 0; i < 30; i++) await broker.sendSigned(message, `bad ${i}`)
     const [buyer] = await createBuyers(world, 1)
     if (buyer === undefined) throw new Error('no buyer')
     const eventId = await createSale(world, { paymentWindowS: 1 })
@@ -137,7 +136,7 @@ describe('a message that can not be handled', () => {
   it('is shown on the dashboard with its reason, origin, tries and payload', async () => {
     await dead.drain()
     const payload = `{"v":1,"note":"look-${randomUUID()}"}`
-    await broker.send(world.topology.queueOf(stockReleased), payload)
+    await broker.sendSigned(stockReleased, payload)
     await deadLetters(dead, 1)
     const dashboard = createClient(world.dashboardUrl)
     const headers = await logIn(dashboard, await createAccount(world, 'operator'))

@@ -4,17 +4,16 @@ import type { Queue } from 'bullmq'
 import { expect } from 'chai'
 import { after, before, describe, it } from 'mocha'
 import { pino } from 'pino'
-import { encodeMessage } from '../../../src/contracts/messages/message.ts'
 import { reservationAccepted } from '../../../src/contracts/messages/reservation-accepted.ts'
 import { openQueue } from '../../../src/platform/bullmq/job.ts'
 import { loadConfig } from '../../../src/platform/config.ts'
 import type { Running } from '../../../src/platform/lifecycle.ts'
-import { newRid } from '../../../src/reserve/rid.ts'
 import { compose as composeWorkers } from '../../../workers/compose.ts'
 import { createBuyers } from '../../factories/accounts.ts'
 import { createSale } from '../../factories/sales.ts'
 import { Proxy } from '../../support/proxy.ts'
 import { deadLetters, openSender, type Sender } from '../../support/raw-messages.ts'
+import { accepted } from '../../support/reservations.ts'
 import { until } from '../../support/wait.ts'
 import { createWorld, type World } from '../../support/world.ts'
 
@@ -53,24 +52,17 @@ describe('a batch of messages that meets a database which is down', () => {
   it('is tried again until it comes through, and its bad member is one dead letter in the end', async () => {
     const eventId = await createSale(world)
     const [buyer] = await createBuyers(world, 1)
-    const rid = newRid(eventId)
-    const good = encodeMessage({
-      rid,
-      event_id: eventId,
-      user_id: buyer?.user_id ?? '',
-      quantity: 1,
-      epoch: 1,
-      reserved_at_ms: Date.now(),
-      request_id: 'test-request',
-    })
+    const good = accepted(eventId, buyer?.user_id ?? '')
     const bad = `bad ${randomUUID()}`
     await proxy.cut()
-    const queue = world.topology.queueOf(reservationAccepted)
-    await Promise.all([sender.send(queue, bad), sender.send(queue, good)])
+    await Promise.all([
+      sender.sendSigned(reservationAccepted, bad),
+      sender.sendGenuine(reservationAccepted, good),
+    ])
     await until('the batch to have failed three times', () => failures >= 3)
     await proxy.restore()
     await until('the order of the good one', () =>
-      world.knex('orders').where({ reservation_id: rid }).first('id'),
+      world.knex('orders').where({ reservation_id: good.rid }).first('id'),
     )
     // Behind all that was parked: when it has arrived, so has everything else.
     await sender.send(world.topology.deadQueue, 'the last one')

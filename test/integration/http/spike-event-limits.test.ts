@@ -1,7 +1,7 @@
 import { expect } from 'chai'
 import { after, before, describe, it } from 'mocha'
 import { closeLapsedOrders } from '../../../src/orders/close.ts'
-import { newRid } from '../../../src/reserve/rid.ts'
+import { newRid } from '../../support/rids.ts'
 import type { LoadBuyer } from '../../../tools/lib/buyers.ts'
 import { createAccount, createBuyers, type Account } from '../../factories/accounts.ts'
 import { createSale } from '../../factories/sales.ts'

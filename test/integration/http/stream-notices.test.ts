@@ -4,7 +4,7 @@ import type { Redis } from 'ioredis'
 import { after, afterEach, before, describe, it } from 'mocha'
 import { createSubscriberRedis } from '../../../src/platform/redis/client.ts'
 import { Subscriber } from '../../../src/platform/redis/subscriber.ts'
-import { newRid } from '../../../src/reserve/rid.ts'
+import { newRid } from '../../support/rids.ts'
 import { Tracker, type Tracking } from '../../../src/track.ts'
 import { Watcher } from '../../../src/watch.ts'
 import { freePort } from '../../../tools/lib/set-up.ts'
@@ -29,7 +29,7 @@ describe('watching reservations', () => {
     const { log } = world
     const listening = createSubscriberRedis(url, 'spike-test subscriber', log)
     const watcher = new Watcher({
-      tracker: new Tracker(world),
+      tracker: new Tracker({ ...world, backlog: async () => 0 }),
       subscriber: new SlowSubscriber(listening, log),
       log,
       beatMs,

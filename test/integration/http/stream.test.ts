@@ -1,9 +1,8 @@
 import { randomUUID } from 'node:crypto'
 import { expect } from 'chai'
 import { after, before, describe, it } from 'mocha'
-import { encodeMessage } from '../../../src/contracts/messages/message.ts'
 import { reservationAccepted } from '../../../src/contracts/messages/reservation-accepted.ts'
-import { newRid } from '../../../src/reserve/rid.ts'
+import { newRid } from '../../support/rids.ts'
 import type { LoadBuyer } from '../../../tools/lib/buyers.ts'
 import { createBuyers } from '../../factories/accounts.ts'
 import { createSale } from '../../factories/sales.ts'
@@ -44,8 +43,7 @@ describe('the stream of a reservation', () => {
 
   /** Sends the message of a held unit, so that the workers decide on it. */
   function tellBroker(eventId: string, rid: string, userId = buyer.user_id): Promise<void> {
-    const message = encodeMessage(accepted(eventId, userId, { rid }))
-    return sender.send(world.topology.queueOf(reservationAccepted), message)
+    return sender.sendGenuine(reservationAccepted, accepted(eventId, userId, { rid }))
   }
 
   const read = (rid: string, token = buyer.access_token, headers: Record<string, string> = {}) =>

@@ -1,7 +1,7 @@
 import { expect } from 'chai'
 import { after, before, describe, it } from 'mocha'
 import { spikeKeys } from '../../../src/reserve/keys.ts'
-import { newRid } from '../../../src/reserve/rid.ts'
+import { newRid } from '../../support/rids.ts'
 import { createAccount } from '../../factories/accounts.ts'
 import { createSale } from '../../factories/sales.ts'
 import { until } from '../../support/wait.ts'

@@ -3,7 +3,7 @@ import { after, before, describe, it } from 'mocha'
 import { SYSTEM } from '../../../src/audit/audit.ts'
 import { readConservation } from '../../../src/conservation.ts'
 import { judgeStores, type Facts } from '../../../src/figures/invariants.ts'
-import { newRid } from '../../../src/reserve/rid.ts'
+import { newRid } from '../../support/rids.ts'
 import { adjustSale } from '../../../src/sale.ts'
 import { createDraft, createSale } from '../../factories/sales.ts'
 import {

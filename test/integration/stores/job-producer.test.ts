@@ -50,6 +50,7 @@ describe('JobProducer', () => {
       definition,
       handler,
       exhausted: async () => undefined,
+      isOutage: () => false,
       concurrency: 1,
       namespace: world.config.namespace,
       connection,

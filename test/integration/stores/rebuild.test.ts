@@ -2,12 +2,13 @@ import { SYSTEM } from '../../../src/audit/audit.ts'
 import { expect } from 'chai'
 import { after, before, describe, it } from 'mocha'
 import { v7 as uuidv7 } from 'uuid'
+import { armFailpoints, FailpointError } from '../../../src/platform/failpoints.ts'
 import { closeLapsedOrders } from '../../../src/orders/close.ts'
 import { decideReservations } from '../../../src/orders/decide.ts'
 import { receiveReservations } from '../../../src/orders/inbox.ts'
-import { rebuildIfLost, rebuildSale, type RebuildDependencies } from '../../../src/rebuild.ts'
+import { lostRebuilder, rebuildSale, type RebuildDependencies } from '../../../src/rebuild.ts'
 import { spikeKeys } from '../../../src/reserve/keys.ts'
-import { newRid } from '../../../src/reserve/rid.ts'
+import { newRid } from '../../support/rids.ts'
 import type { UnitCounts } from '../../../src/reserve/scripts.ts'
 import { followEvent } from '../../../src/sale.ts'
 import { applyVerdicts } from '../../../workers/create-order/handler.ts'
@@ -29,6 +30,7 @@ describe("rebuilding an event's state in Redis", () => {
 
   const deps = (): RebuildDependencies => ({ ...world, backlog: async () => 0 })
   const rebuild = (eventId: string) => rebuildSale(deps(), eventId, SYSTEM)
+  const rebuildIfLost = (eventId: string) => lostRebuilder(deps())(eventId)
   const counts = async (eventId: string): Promise<UnitCounts> => {
     const units = await world.scripts.countUnits({ eventId })
     if (units === 'NOT_READY') throw new Error('the event has no gate')
@@ -107,8 +109,8 @@ describe("rebuilding an event's state in Redis", () => {
     expect(
       (await world.scripts.reserve({ eventId, ...(held[0] as Taken), quantity: 1, requestId: 'x' })).kind,
     ).to.equal('not_ready')
-    expect(await rebuildIfLost(deps(), eventId)).to.equal(true)
-    expect(await rebuildIfLost(deps(), eventId)).to.equal(false)
+    expect(await rebuildIfLost(eventId)).to.equal(true)
+    expect(await rebuildIfLost(eventId)).to.equal(false)
     expect(await counts(eventId)).to.include({ granted: 20, stock: 14, confirmed: 4, queued: 2, held: 0 })
     // What PostgreSQL still has to say, and what the broker still carries, arrives now, late and twice.
     for (const one of lapsed) expect(await release(eventId, one)).to.equal('UNCHANGED')
@@ -184,11 +186,11 @@ describe("rebuilding an event's state in Redis", () => {
 
   it('goes on where a rebuild died with the gate closed, and leaves an open one alone', async () => {
     const { eventId } = await busySale()
-    expect(await rebuildIfLost(deps(), eventId)).to.equal(false)
+    expect(await rebuildIfLost(eventId)).to.equal(false)
     await world.scripts.setStatus({ eventId, status: 'closed' })
     await followEvent(world, eventId)
     expect(await world.redis.hget(spikeKeys(eventId).gate, 'status')).to.equal('closed')
-    expect(await rebuildIfLost(deps(), eventId)).to.equal(true)
+    expect(await rebuildIfLost(eventId)).to.equal(true)
     expect(await world.redis.hget(spikeKeys(eventId).gate, 'status')).to.equal('open')
   })
 
@@ -210,7 +212,7 @@ describe("rebuilding an event's state in Redis", () => {
     const dying = rebuildSale({ ...deps(), scripts }, eventId, SYSTEM)
     expect(await dying.catch((error: Error) => error.message)).to.equal('killed')
     expect(await world.redis.hget(spikeKeys(eventId).gate, 'status')).to.equal('closed')
-    expect(await rebuildIfLost(deps(), eventId)).to.equal(true)
+    expect(await rebuildIfLost(eventId)).to.equal(true)
     expect(await counts(eventId)).to.include({ stock: 2, held: 0, queued: 0, confirmed: 1 })
     expect(await expectConserved(world.knex, eventId)).to.equal(2)
   })
@@ -221,14 +223,41 @@ describe("rebuilding an event's state in Redis", () => {
       await claiming.raw('SELECT id FROM spike_events WHERE id = ? FOR KEY SHARE', [eventId])
       expect(await rebuild(eventId)).to.deep.equal({ kind: 'done' })
     })
-    let asked = 0
-    const backlog = async () => {
-      if (++asked < 3) throw new Error('no answer')
-      return 0
-    }
+    const backlog = () => Promise.reject(new Error('no answer'))
     expect(await rebuildSale({ ...deps(), backlog }, eventId, SYSTEM)).to.deep.equal({ kind: 'done' })
-    expect(asked).to.equal(3)
   })
+
+  it('waits for the backlog of the broker where Redis may have lost reservations, once for all events', async () => {
+    const eventIds = [await createSale(world), await createSale(world), await createSale(world)]
+    const [gone, otherRun, sound] = eventIds as [string, string, string]
+    await world.redis.unlink(spikeKeys(gone).gate)
+    await world.redis.hset(spikeKeys(otherRun).gate, 'run_id', 'another')
+    const answers = [2, new Error('no answer'), 1, 0]
+    const backlog = async () => {
+      const answer = answers.shift()
+      if (typeof answer === 'number') return answer
+      throw answer ?? new Error('asked too often')
+    }
+    const rebuildOne = lostRebuilder({ ...deps(), backlog })
+    for (const id of [gone, otherRun, sound]) expect(await rebuildOne(id), id).to.equal(id !== sound)
+    expect(answers).to.deep.equal([])
+    for (const id of eventIds) expect((await take(id, 1)).length).to.equal(1)
+  })
+
+  for (const name of ['rebuild.gate-closed', 'rebuild.staged', 'rebuild.swapped'] as const)
+    it(`that fails at ${name} leaves a closed gate, and the next one ends the work`, async () => {
+      const { eventId } = await busySale()
+      armFailpoints([{ name, failure: 'throw', oneIn: 1, ms: 0 }], 1)
+      try {
+        expect(await rebuild(eventId).catch((error: unknown) => error)).to.be.instanceOf(FailpointError)
+      } finally {
+        armFailpoints([], 1)
+      }
+      expect(await world.redis.hget(spikeKeys(eventId).gate, 'status')).to.equal('closed')
+      expect(await rebuildIfLost(eventId)).to.equal(true)
+      expect(await counts(eventId)).to.include({ granted: 20, confirmed: 4 })
+      expect(await world.redis.hget(spikeKeys(eventId).gate, 'status')).to.equal('open')
+    })
 
   it('keeps a paused event paused and refuses a draft and an unknown event', async () => {
     const eventId = await createSale(world)

@@ -11,6 +11,7 @@ import { until } from '../../support/wait.ts'
 import { createWorld, type World } from '../../support/world.ts'
 
 const ATTEMPTS = 3
+class Outage extends Error {}
 
 const definition = defineJob({
   step: 'test-step',
@@ -48,6 +49,7 @@ describe('the worker of a step', () => {
       definition,
       handler,
       exhausted: async (job) => void exhausted.push(job),
+      isOutage: (error) => error instanceof Outage,
       concurrency: 5,
       namespace: world.config.namespace,
       connection,
@@ -88,6 +90,16 @@ describe('the worker of a step', () => {
       return { kind: 'done' }
     })
     expect([state, calls]).to.deep.equal(['completed', ATTEMPTS * 3])
+    expect(exhausted).to.deep.equal([])
+  })
+
+  it('puts a job off, without using up its attempts, while a store is down', async function () {
+    let calls = 0
+    const { state, job } = await run(async () => {
+      if (++calls <= ATTEMPTS + 1) throw new Outage('the database is down')
+      return { kind: 'done' }
+    })
+    expect([state, calls, job.attemptsMade]).to.deep.equal(['completed', ATTEMPTS + 2, 1])
     expect(exhausted).to.deep.equal([])
   })
 

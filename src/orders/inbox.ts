@@ -56,12 +56,19 @@ export function findReservations(knex: Knex, rids: readonly string[]): Promise<R
     )
 }
 
-/** Rids that wait for their verdict for longer than `olderThanS`, the oldest first. */
-export async function undecidedRids(knex: Knex, olderThanS: number, limit: number): Promise<string[]> {
+/**
+ * Rids that wait for their verdict for longer than `olderThanS`, in the order of time.
+ * @param after the last rid of the page before
+ */
+export async function undecidedRids(
+  knex: Knex,
+  { olderThanS, limit, after }: { olderThanS: number; limit: number; after?: string | undefined },
+): Promise<string[]> {
   const rows: { rid: string }[] = await knex('reservations')
     .where('status', 'undecided')
     .whereRaw(`received_at < now() - ? * interval '1 second'`, [olderThanS])
-    .orderBy('received_at')
+    .where((page) => after === undefined || page.where('rid', '>', after))
+    .orderBy('rid')
     .limit(limit)
     .select('rid')
   return rows.map((row) => row.rid)

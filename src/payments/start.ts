@@ -1,5 +1,6 @@
 import type { Knex } from 'knex'
 import { v7 as uuidv7 } from 'uuid'
+import { retrying } from '../platform/postgres/transaction.ts'
 import type { Charge } from './provider.ts'
 
 export type PaymentStart =
@@ -16,8 +17,10 @@ export async function startPayment(
   knex: Knex,
   input: { orderId: string; userId: string; provider: string },
 ): Promise<PaymentStart> {
-  const { rows } = await knex.raw(
-    `WITH target AS (
+  const paymentId = uuidv7()
+  const { rows } = await retrying(() =>
+    knex.raw(
+      `WITH target AS (
        SELECT id, amount, currency, (extract(epoch FROM expires_at - now()) * 1000)::bigint AS expires_in_ms,
               CASE WHEN status = 'pending' AND expires_at <= now() THEN 'closed' ELSE status END AS status
          FROM orders WHERE id = :orderId AND user_id = :userId
@@ -29,11 +32,12 @@ export async function startPayment(
        RETURNING id
      )
      SELECT target.*, opened.id AS payment_id FROM target LEFT JOIN opened ON true`,
-    { ...input, paymentId: uuidv7() },
+      { ...input, paymentId },
+    ),
   )
   const [order] = rows
   if (order === undefined) return { kind: 'not_found' }
   if (order.payment_id === null) return { kind: 'not_pending', status: order.status }
-  const { payment_id: paymentId, id: orderId, amount, currency, expires_in_ms: expiresInMs } = order
-  return { kind: 'started', payment: { paymentId, orderId, amount, currency, expiresInMs } }
+  const { payment_id, id: orderId, amount, currency, expires_in_ms: expiresInMs } = order
+  return { kind: 'started', payment: { paymentId: payment_id, orderId, amount, currency, expiresInMs } }
 }

@@ -40,6 +40,8 @@ const EVERY_MS = 40
 const WITHIN_MS = 60_000
 /** Longer than a worker's blocking read and its lock. */
 const QUEUE_REDIS_DOWN_MS = 15_000
+/** More than a worker takes in hand, and how many of their jobs have to wait then. */
+const CROWD = 600
 const WAITING_JOBS = 100
 
 /** A running shop with one sale, and somebody who buys. */
@@ -220,8 +222,9 @@ async function calm({ trickle, knex }: Shop): Promise<void> {
 async function redisDies(shop: Shop) {
   const fromMs = Date.now()
   await shop.cell.services.redis.kill()
+  const deadMs = Date.now()
   await shop.cell.services.redis.restart()
-  return { fromMs, toMs: await answeredSince(shop, fromMs, isAccepted) }
+  return { fromMs, toMs: await answeredSince(shop, deadMs, isAccepted) }
 }
 
 /** Backends may commit what they have in hand for a moment longer, so only what is decided after the start counts. */
@@ -235,8 +238,9 @@ async function postgresDies({ cell, knex }: Shop) {
 async function rabbitDies(shop: Shop) {
   const fromMs = Date.now()
   await shop.cell.services.rabbitmq.kill()
+  const deadMs = Date.now()
   await shop.cell.services.rabbitmq.restart()
-  return { fromMs, toMs: await answeredSince(shop, fromMs, isQueued) }
+  return { fromMs, toMs: await answeredSince(shop, deadMs, isQueued) }
 }
 
 async function queueRedisReturns({ cell, knex }: Shop) {
@@ -265,7 +269,8 @@ async function workerDies(shop: Shop) {
 async function queueRedisLost(shop: Shop) {
   const { cell, knex, client, eventId, buyers, trickle } = shop
   const lost = await whileEventIsLocked(shop, async () => {
-    const rush = startTrickle({ shop: client, eventId, buyers, everyMs: 2 })
+    const crowd = Array.from({ length: CROWD }, () => buyers.next().value as LoadBuyer)
+    const rush = startTrickle({ shop: client, eventId, buyers: crowd.values(), everyMs: 2 })
     await jobsWait(cell)
     await rush.stop()
     const fromMs = Date.now()
@@ -286,6 +291,7 @@ async function stockRedisLost(shop: Shop) {
 
 async function whileEventIsLocked<T>({ knex, eventId }: Shop, work: () => Promise<T>): Promise<T> {
   return knex.transaction(async (trx) => {
+    await trx.raw('SET LOCAL idle_in_transaction_session_timeout = 0')
     await trx('spike_events').where('id', eventId).forUpdate()
     return work()
   })

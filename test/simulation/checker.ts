@@ -4,13 +4,14 @@ import { TOPICS } from './model/queues.ts'
 import { unitsInState, type StockRedis, type UnitRecord } from './model/redis.ts'
 import { GATE_STATUS } from './model/net.ts'
 import { Violation } from './model/violation.ts'
-import { GIVEN_UP_AFTER, type World } from './model/world.ts'
+import { STRAY_AFTER, type World } from './model/world.ts'
 
 /** Watches a world after every effect; remembers what may never change again. */
 export class Checker {
   readonly #world: World
   readonly #verdicts = new Map<string, string>()
   readonly #paid = new Set<string>()
+  readonly #queuedInTime = new Set<string>()
   #pgWrites = -1
   #redisWrites = -1
   #upheavals = 0
@@ -58,17 +59,19 @@ export class Checker {
       const wanted = asked.get(rid)
       if (status === 'ordered' && !late.has(rid) && (wanted?.user !== user || wanted.quantity !== quantity))
         throw new Violation('no phantom', `nobody asked for ${rid}`)
+      if (late.get(rid)?.hadRoom === false)
+        throw new Violation('late money takes only free units', `${rid} took a unit that was held`)
       if (reason === 'expired' && !lost.queues && this.#wasDurable(rid))
         throw new Violation('queued is durable', `${rid} expired though the broker had it`)
     }
   }
 
-  /** The broker had it in time, and Redis knew. */
+  /** The broker had it, the buyer was told, and Redis knew before anybody could take it for stuck. */
   #wasDurable(rid: string): boolean {
-    const { told, asked, redis } = this.#world
-    const answer = told.get(rid)
-    const inTime = (answer?.at ?? Infinity) - (asked.get(rid)?.reservedAt ?? 0) <= GIVEN_UP_AFTER
-    return answer?.word === 'queued' && inTime && redis.states.get(rid)?.state !== 'held'
+    const { told, redis, lost } = this.#world
+    if (told.get(rid)?.word !== 'queued' || !this.#queuedInTime.has(rid)) return false
+    const state = redis.states.get(rid)?.state
+    return state === undefined || (state === 'queued' && !lost.redis)
   }
 
   /** Paid is never closed; captured money is one paid order, or on its way back. */
@@ -108,10 +111,11 @@ export class Checker {
 
   /** A unit goes back once, after PostgreSQL let go of it; a buyer is freed by the own rid only. */
   #checkTransitions(): void {
-    const { redis, pg, lateUnderWay, late, lost } = this.#world
-    for (const [rid, { state }] of redis.states) {
+    const { redis, pg, now, lateUnderWay, late, lost } = this.#world
+    for (const [rid, { state, reservedAt }] of redis.states) {
       const before = this.#states.get(rid)?.state
       if (before === state) continue
+      if (state === 'queued' && now - reservedAt <= STRAY_AFTER) this.#queuedInTime.add(rid)
       if (before === 'released') throw new Violation('released is final', `${rid} is ${state}`)
       if (state === 'released' && isHeldBy(pg, rid))
         throw new Violation('void or closed before released', `${rid} is released`)

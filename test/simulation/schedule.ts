@@ -359,7 +359,7 @@ function flow(world: World): void {
   const smooth: Pace = { effects: MANY, fateAt: 0, fate: 'done' }
   start(world, smooth, 'outboxRelay', outboxRelay(world))
   for (const topic of TOPICS) {
-    while (world.broker.ready[topic].length > 0)
+    while (!world.broker.down && world.broker.ready[topic].length > 0)
       start(world, smooth, 'bridge', bridge(world, world.broker.deliver(topic, 3, 0, world.now)))
     for (const step of JOB_STEPS) {
       const { length } = world.jobs.waiting(step)

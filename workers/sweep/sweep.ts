@@ -78,7 +78,12 @@ async function reviveUndecided(
   knex: Knex,
   createOrders: CatchUpDependencies['createOrders'],
 ): Promise<number> {
-  const rids = await undecidedRids(knex, UNDECIDED_AFTER_S, MAX_ROWS)
-  for (const rid of rids) await createOrders.ensure({ rid })
-  return rids.length
+  let revived = 0
+  for (let after: string | undefined; ;) {
+    const rids = await undecidedRids(knex, { olderThanS: UNDECIDED_AFTER_S, limit: MAX_ROWS, after })
+    await Promise.all(rids.map((rid) => createOrders.ensure({ rid })))
+    revived += rids.length
+    if (rids.length < MAX_ROWS) return revived
+    after = rids.at(-1)
+  }
 }

@@ -38,6 +38,8 @@ export class ConfirmPublisher {
   #unconfirmed = 0
   #sequence = 0
   #blocked = false
+  readonly #block = () => void (this.#blocked = true)
+  readonly #unblock = () => void (this.#blocked = false)
   #whenIdle: (() => void)[] = []
 
   constructor(options: PublisherOptions) {
@@ -51,14 +53,14 @@ export class ConfirmPublisher {
       lost: () => this.#returned.clear(),
       log: options.log,
     })
-    // A new connection is blocked anew if need be, as soon as it publishes.
-    options.connection.on('blocked', () => (this.#blocked = true))
-    for (const end of ['unblocked', 'disconnect'] as const)
-      options.connection.on(end, () => (this.#blocked = false))
   }
 
-  start(): Promise<void> {
-    return this.#kept.open()
+  async start(): Promise<void> {
+    const { connection } = this.#options
+    connection.on('blocked', this.#block)
+    connection.on('unblocked', this.#unblock)
+    connection.on('disconnect', this.#unblock) // a new connection is blocked anew, as soon as it publishes
+    await this.#kept.open()
   }
 
   /** False when too many messages wait for their confirm; whoever can refuse work does so then. */
@@ -125,6 +127,10 @@ export class ConfirmPublisher {
       await Promise.race([new Promise<void>((resolve) => this.#whenIdle.push(resolve)), limit])
       clearTimeout(timer)
     }
+    const { connection } = this.#options
+    connection.off('blocked', this.#block)
+    connection.off('unblocked', this.#unblock)
+    connection.off('disconnect', this.#unblock)
     await this.#kept.close()
   }
 

@@ -7,6 +7,7 @@ import type { DeadLetter } from '../../../src/contracts/jobs/dead-letter.ts'
 import { encodeMessage, type MessageDefinition } from '../../../src/contracts/messages/message.ts'
 import { orderCreated } from '../../../src/contracts/messages/order-created.ts'
 import { reservationAccepted } from '../../../src/contracts/messages/reservation-accepted.ts'
+import { MessageSigner } from '../../../src/contracts/messages/signature.ts'
 import { stockReleased } from '../../../src/contracts/messages/stock-released.ts'
 import { declareTopology } from '../../../src/contracts/messages/topology.ts'
 import { openQueue } from '../../../src/platform/bullmq/job.ts'
@@ -180,6 +181,26 @@ describe('the triage of dead letters', () => {
     expect(await failedJobs()).to.equal(1)
     expect((await stateOf(world, eventId)).redis).to.deep.equal(before.redis)
     expect(await world.knex('orders').where({ event_id: eventId })).to.have.length(1)
+    expect(await expectConserved(world.knex, eventId)).to.equal(9)
+  })
+
+  it('leaves what was signed with a former secret, for which the log makes up', async () => {
+    const eventId = await createSale(world)
+    const userId = await newBuyer()
+    const { rid } = accepted(eventId, userId)
+    const reply = await world.scripts.reserve({ eventId, rid, userId, quantity: 1, requestId: 'test' })
+    if (reply.kind !== 'accepted') throw new Error(`not reserved: ${reply.kind}`)
+    await world.scripts.markQueued({ eventId, rids: [rid] })
+    const body = encodeMessage(
+      reservationAccepted,
+      accepted(eventId, userId, { rid, epoch: reply.epoch, reserved_at_ms: reply.reservedAtMs }),
+    )
+    const former = new MessageSigner('the secret of last year, of 32 bytes')
+    const headers = former.headersOf({ routingKey: reservationAccepted.key, body })
+    await sender.send(world.topology.queueOf(reservationAccepted), body, { headers })
+    await until('its letter', async () => (await letters()).length === 1)
+    await until('the order all the same', () => orderOf(rid), 30_000)
+    expect(await letters()).to.have.length(1)
     expect(await expectConserved(world.knex, eventId)).to.equal(9)
   })
 

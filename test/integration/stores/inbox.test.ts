@@ -58,7 +58,7 @@ describe('the inbox', () => {
     expect(count?.n).to.equal(100)
   })
 
-  it('finds those that wait too long for their verdict, the oldest first', async () => {
+  it('finds those that wait too long for their verdict, page by page in the order of their rids', async () => {
     const eventId = await createSale(world)
     await world.knex('reservations').where({ status: 'undecided' }).delete()
     const [fresh = '', old = '', older = '', decided = ''] = await receive(
@@ -76,8 +76,12 @@ describe('the inbox', () => {
         .where({ rid })
         .update({ received_at: world.knex.raw(`now() - ? * interval '1 second'`, [seconds]) })
     await decideReservations(world.knex, [decided])
-    expect(await undecidedRids(world.knex, 30, 10)).to.deep.equal([older, old])
-    expect(await undecidedRids(world.knex, 30, 1)).to.deep.equal([older])
-    expect(await undecidedRids(world.knex, -1, 10)).to.deep.equal([older, old, fresh])
+    const waiting = (olderThanS: number, limit: number, after?: string) =>
+      undecidedRids(world.knex, { olderThanS, limit, after })
+    const [first = '', second = ''] = [older, old].toSorted()
+    expect(await waiting(30, 10)).to.deep.equal([first, second])
+    expect(await waiting(30, 1)).to.deep.equal([first])
+    expect(await waiting(30, 10, first)).to.deep.equal([second])
+    expect(await waiting(-1, 10)).to.deep.equal([older, old, fresh].toSorted())
   })
 })

@@ -202,7 +202,8 @@ export function* settle(world: World, callback: Callback): Work {
   if (room) world.lateUnderWay++
   try {
     yield* effect(`${txn} is late`, () => {
-      if (settleLate(world.pg, callback, hasRoom, rid, world.now) === 'paid_late') world.late.set(rid, txn)
+      if (settleLate(world.pg, callback, hasRoom, rid, world.now) === 'paid_late')
+        world.late.set(rid, { hadRoom: room })
     })
   } finally {
     if (room) world.lateUnderWay--

@@ -50,7 +50,7 @@ export class World {
   readonly lost: Losses = { redis: false, queues: false, locks: false, promises: false }
   /** What buyers asked for, by rid, and the claims that late money made. */
   readonly asked = new Map<string, Claimed & { reservedAt: number }>()
-  readonly late = new Map<string, string>()
+  readonly late = new Map<string, { hadRoom: boolean }>()
   /** What buyers were told of their rid, and when. */
   readonly told = new Map<string, { word: 'queued' | 'reserving'; at: number }>()
   /** Transactions of the payment provider, and the refunds that it has paid out. */

@@ -53,7 +53,9 @@ export async function compose(config: Config, log: Logger): Promise<Running> {
     let server: Server | undefined
     return {
       async start() {
-        server = await listen(app.callback(), config.host, config.dashboardPort)
+        server = await listen(app.callback(), config.host, config.dashboardPort, {
+          onError: (error) => log.error({ err: error }, 'server error'),
+        })
         log.info({ host: config.host, port: config.dashboardPort }, 'dashboard is listening')
       },
       async stop() {

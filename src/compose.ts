@@ -121,7 +121,11 @@ async function assemble(config: Config, log: Logger, parts: StopList): Promise<R
   return {
     async start() {
       await revocations.start()
-      server = await listen(app.callback(), config.host, config.port, { inFlight, onBroken: answerBroken })
+      server = await listen(app.callback(), config.host, config.port, {
+        inFlight,
+        onBroken: answerBroken,
+        onError: (error) => log.error({ err: error }, 'server error'),
+      })
       log.info({ host: config.host, port: config.port }, 'api is listening')
     },
     async stop() {

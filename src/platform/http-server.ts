@@ -19,6 +19,8 @@ export interface Edge {
   inFlight?: InFlight
   /** Answers what never became a request, and closes the socket; Node answers by itself without. */
   onBroken?: (error: NodeJS.ErrnoException, socket: Duplex) => void
+  /** Hears what went wrong with the server itself after it has begun to listen. */
+  onError?: (error: Error) => void
   /** Shorter times than the usual ones. */
   limits?: Partial<typeof LIMITS>
 }
@@ -33,7 +35,7 @@ export async function listen(
   port: number,
   edge: Edge = {},
 ): Promise<Server> {
-  const { inFlight = new InFlight(Infinity), onBroken, limits } = edge
+  const { inFlight = new InFlight(Infinity), onBroken, onError, limits } = edge
   const server = createServer({ ...LIMITS, ...limits }, fairTurns(handler, inFlight))
   // Past a number, Node drops headers without a word: those that a proxy has appended. Their size is limited.
   server.maxHeadersCount = 0
@@ -43,6 +45,8 @@ export async function listen(
   noteUnused(server)
   server.listen(port, host)
   await once(server, 'listening')
+  // A connection that could not be accepted, for want of descriptors, is one buyer's trouble and not the end of all.
+  server.on('error', (error) => onError?.(error))
   return server
 }
 

@@ -21,7 +21,8 @@ const SHOWN: Record<string, { title: string; description: string }> = {
   },
   'dead-letter': {
     title: 'dead-letter',
-    description: 'What RabbitMQ or a worker could not handle, with origin and reason. Nothing works on it.',
+    description:
+      'What RabbitMQ or a worker could not handle, with origin and reason. The triage tries again what is still owed.',
   },
 }
 

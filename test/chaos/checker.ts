@@ -106,6 +106,21 @@ export async function judgeRun(
   }
 }
 
+/** A run that came to no end, because something could not be brought back, has shown nothing: it counts as broken. */
+export function unfinished(error: Error): Judgement {
+  const zero = {
+    oversold: 0,
+    duplicates: 0,
+    lost: 0,
+    phantom: 0,
+    drift: 0,
+    unanswered: 0,
+    orders: 0,
+    told: 0,
+  }
+  return { ...zero, settledAfterMs: 0, broken: [`not finished: ${error.stack ?? error.message}`] }
+}
+
 /** The buyer read a final answer, and it is PostgreSQL's. */
 function isKept(one: Told, row: ReservationRow | undefined): boolean {
   return one.final !== undefined && row !== undefined && row.status === one.final

@@ -17,7 +17,7 @@ import { Cleanup } from '../../tools/lib/command.ts'
 import { randomOf } from '../support/random.ts'
 import { newCrowdLog, runCrowd } from './buyers.ts'
 import type { Cell } from './cell.ts'
-import { judgeRun, rest, type Judgement, type Sources } from './checker.ts'
+import { judgeRun, rest, unfinished, type Judgement, type Sources } from './checker.ts'
 import { faultOf, type Expectation } from './faults.ts'
 import type { Mark, Sample } from './picture.ts'
 import type { RunPlan, Strike } from './plan.ts'
@@ -77,9 +77,8 @@ export async function runPlan(
     if (isKept(judgement)) rmSync(logs, { recursive: true, force: true })
     return { plan, judgement, samples, marks, tookMs: Date.now() - began, logs }
   } catch (error) {
-    throw new Error(`run ${plan.seed} (${faultsOf(plan)}) could not be finished, logs in ${logs}`, {
-      cause: error,
-    })
+    const judgement = unfinished(error as Error)
+    return { plan, judgement, samples: [], marks: [], tookMs: Date.now() - began, logs }
   } finally {
     await cleanup.run()
   }

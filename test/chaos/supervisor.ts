@@ -43,9 +43,12 @@ export interface Kept {
   resume(): void
   /** SIGTERM; the exit code of the process that ended so, undefined when there was none. */
   roll(): Promise<number | undefined>
-  /** Starts the process again with fail points, which it has until `deaths` processes died with them. */
+  /**
+   * Starts the process again with fail points, which it has until `deaths` processes died with them. With them it may
+   * never be ready: that is not waited for.
+   */
   arm(points: string, deaths?: number): Promise<void>
-  /** Starts it again without fail points, if it has any still. */
+  /** Starts it again without fail points, if it has any still; resolves when it is ready. */
   disarm(): Promise<void>
 }
 
@@ -173,13 +176,13 @@ class Place implements Kept {
     this.#points = points
     this.#deathsLeft = deaths
     await this.roll()
-    await this.ready()
   }
 
   async disarm(): Promise<void> {
-    if (this.#points === undefined) return
-    this.#points = undefined
-    await this.roll()
+    if (this.#points !== undefined) {
+      this.#points = undefined
+      await this.roll()
+    }
     await this.ready()
   }
 

@@ -98,7 +98,7 @@ function actionOf(mood: Partial<Record<Kind, number>>): fc.Arbitrary<Action> {
     kind: fc.constantFrom(...weights.flatMap(([kind, weight]) => Array<Kind>(weight).fill(kind))),
     a: fc.nat(11),
     b: fc.nat(11),
-    effects: fc.constantFrom(MANY, MANY, MANY, 1, 2, 3, 4, 5, 7),
+    effects: fc.constantFrom(MANY, MANY, MANY, MANY, 0, 1, 2, 3, 4, 5, 7),
     fateAt: fc.nat(4),
     fate: fc.constantFrom<Fate>('done', 'done', 'done', 'done', 'done', 'failed', 'unanswered', 'repeated'),
   })

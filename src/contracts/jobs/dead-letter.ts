@@ -28,7 +28,7 @@ export const deadLetterJob = defineJob({
   backoffMs: 1_000,
   keepCompletedS: 30 * 86_400,
   jobId: (payload) => `dead-letter-${payload.id}`,
-  whenExhausted: 'Nothing works on this queue.',
+  whenExhausted: 'Nothing works on this queue but the triage, which tries again what is still owed.',
 })
 
 export type DeadLetter = z.infer<typeof deadLetterJob.schema>

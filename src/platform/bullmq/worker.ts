@@ -63,7 +63,13 @@ export function startStepWorker<Step extends string, Payload>(
     metrics: { maxDataPoints: 60 },
     settings: { backoffStrategy: (attempts, _type, _error, job) => backoffMs(attempts, job) },
   })
-  worker.on('error', (error) => log.warn({ step: definition.step, err: error.message }, 'worker error'))
+  let lastError = ''
+  worker.on('active', () => (lastError = ''))
+  worker.on('error', ({ message }) => {
+    // A Redis that is full refuses a hundred times a second, each time with the same words.
+    if (message !== lastError) log.warn({ step: definition.step, err: message }, 'worker error')
+    lastError = message
+  })
   worker.on('failed', (job, error) => {
     const attempts = job?.attemptsMade ?? 0
     log.warn({ step: definition.step, jobId: job?.id, attempts, err: error }, 'job failed')

@@ -1,4 +1,3 @@
-import { expect } from 'chai'
 import { after, before, describe, it } from 'mocha'
 import { spikeKeys } from '../../../src/reserve/keys.ts'
 import { newRid } from '../../support/rids.ts'

@@ -9,24 +9,24 @@ import { createLogger } from '../../src/platform/logger.ts'
 import { createPostgres } from '../../src/platform/postgres/client.ts'
 import { createQueueRedis, createRedis } from '../../src/platform/redis/client.ts'
 import { loadScripts } from '../../src/platform/redis/define-script.ts'
-import { spikeKeys } from '../../src/reserve/keys.ts'
 import { spikeScripts } from '../../src/reserve/scripts.ts'
 import { bearer, createApiClient } from '../../tools/lib/api-client.ts'
 import { makeBuyers } from '../../tools/lib/buyers.ts'
 import { Cleanup } from '../../tools/lib/command.ts'
 import { randomOf } from '../support/random.ts'
 import { newCrowdLog, runCrowd } from './buyers.ts'
+import { editSale } from './admin.ts'
 import type { Cell } from './cell.ts'
 import { judgeRun, rest, unfinished, type Judgement, type Sources } from './checker.ts'
 import { faultOf, type Expectation } from './faults.ts'
 import type { Mark, Sample } from './picture.ts'
 import type { RunPlan, Strike } from './plan.ts'
 import { readQueues } from './queues.ts'
+import { startSampler } from './sampler.ts'
 import { openSupervisor, type Supervisor } from './supervisor.ts'
 
 /** What was promised: everything is right again this long after the last fault. */
 export const REST_WITHIN_MS = 60_000
-const SAMPLE_MS = 200
 /** Buyers go on pressing the button for a moment after the last fault: what it broke has to work again. */
 const SHOPS_ON_MS = 1_500
 
@@ -228,66 +228,4 @@ async function play(
 
 async function inTurn(steps: readonly (() => Promise<void>)[]): Promise<void> {
   for (const step of steps) await step()
-}
-
-/** An admin at work: adds or cuts stock, or pauses the sale for a moment. Repeated until it is answered. */
-async function editSale(stage: Stage, began: number, edit: RunPlan['edits'][number]): Promise<void> {
-  await sleep(Math.max(0, began + edit.atMs - Date.now()))
-  const { shop, eventId } = stage
-  const headers = bearer(stage.cell.admin.token)
-  const params = { path: { id: eventId } }
-  if (edit.kind === 'stock') {
-    const keyed = { ...params, header: { 'Idempotency-Key': uuidv7() } }
-    const body = { delta: edit.delta, reason: 'a change in mid-sale' }
-    return untilAnswered(() => shop.POST('/api/v1/spike-events/{id}/stock', { headers, params: keyed, body }))
-  }
-  await untilAnswered(() => shop.POST('/api/v1/spike-events/{id}/pause', { headers, params }))
-  await sleep(500)
-  await untilAnswered(() => shop.POST('/api/v1/spike-events/{id}/resume', { headers, params }))
-}
-
-/** Half a minute at most: no fault takes longer. */
-async function untilAnswered(request: () => Promise<{ response: Response }>): Promise<void> {
-  for (const end = Date.now() + 30_000; Date.now() < end; await sleep(200)) {
-    try {
-      if ((await request()).response.status < 500) return
-    } catch {
-      // The API is down: the next try may find it up.
-    }
-  }
-}
-
-/** Notes the stock every now and then; a store that is down leaves a gap. */
-function startSampler(stage: Stage, began: number): { samples: Sample[]; stop: () => Promise<void> } {
-  const samples: Sample[] = []
-  let stopped = false
-  const look = async () => {
-    const [event, remaining] = await Promise.all([
-      stage
-        .knex('spike_events')
-        .where('id', stage.eventId)
-        .first('available', 'granted')
-        .catch(() => undefined),
-      stage.redis.get(spikeKeys(stage.eventId).stock).catch(() => null),
-    ])
-    samples.push({
-      atMs: Date.now() - began,
-      available: event?.available,
-      live: event === undefined ? undefined : event.granted - event.available,
-      remaining: remaining === null ? undefined : Number(remaining),
-    })
-  }
-  const running = (async () => {
-    while (!stopped) {
-      await look()
-      await sleep(SAMPLE_MS)
-    }
-  })()
-  return {
-    samples,
-    stop: async () => {
-      stopped = true
-      await running
-    },
-  }
 }

@@ -202,7 +202,7 @@ describe('the model of PostgreSQL', function () {
     const random = randomOf(seed)
     const granted = 1 + random.below(5)
     const eventId = await createSale(world, { stock: granted, ...LIMITS })
-    const pg = model.openPostgres({ granted, ...LIMITS, paymentWindow: 300 }, 'second-verdict')
+    const pg = model.openPostgres({ granted, ...LIMITS, paymentWindow: 300 })
     const twin: Twin = { eventId, pg, users, messages: [], payments: new Map() }
     for (let i = 0; i < STEPS; i++) {
       const [real, modelled] = await random.pick(CHOICES)(twin, random)

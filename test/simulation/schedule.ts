@@ -64,6 +64,7 @@ const MOODS: readonly Partial<Record<Kind, number>>[] = [
   {},
   { snapshot: 2, restore: 2, loseRedis: 2, loseBroker: 1, loseJobs: 1, loseLock: 1 },
   { buy: 24, loseRedis: 5, rebuild: 5, track: 4, stock: 0, status: 0, end: 0 },
+  { tick: 14, track: 8, deliver: 14, loseRedis: 4, rebuild: 5, flow: 2, work: 4 },
   { pay: 12, callback: 12, lapse: 10, flow: 16, crash: 1, rebuild: 0, stock: 0, end: 0 },
   { cancel: 10, proceed: 20, flow: 14, stall: 4 },
   { stock: 6, status: 6, end: 4, net: 20, proceed: 20 },

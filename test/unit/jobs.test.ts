@@ -11,9 +11,11 @@ const id = uuidv7()
 const PAYLOADS: Record<(typeof JOBS)[number]['step'], object> = {
   'create-order': { rid: id },
   'close-order': { order_id: id },
-  'release-stock': { rid: id, event_id: id, user_id: id, quantity: 1, reason: 'lapsed' },
+  'release-stock': { rid: id },
   'dead-letter': {
     id: `message-${id}`,
+    source: 'message',
+    replays: 0,
     origin: 'spike.reservation.accepted',
     reason: 'not JSON',
     attempts: 1,

@@ -2,19 +2,21 @@
 import type { Worker } from 'bullmq'
 import type { Redis } from 'ioredis'
 import type { Knex } from 'knex'
-import { closeOrderJob } from '../src/contracts/jobs/close-order.ts'
-import { createOrderJob } from '../src/contracts/jobs/create-order.ts'
-import { deadLetterJob } from '../src/contracts/jobs/dead-letter.ts'
-import { releaseStockJob } from '../src/contracts/jobs/release-stock.ts'
+import { closeOrderJob, type CloseOrderPayload } from '../src/contracts/jobs/close-order.ts'
+import { createOrderJob, type CreateOrderPayload } from '../src/contracts/jobs/create-order.ts'
+import { deadLetterJob, type DeadLetter } from '../src/contracts/jobs/dead-letter.ts'
+import { releaseStockJob, type ReleaseStockPayload } from '../src/contracts/jobs/release-stock.ts'
 import { reservationAccepted } from '../src/contracts/messages/reservation-accepted.ts'
 import { MessageSigner } from '../src/contracts/messages/signature.ts'
-import { declareTopology, topologyOf } from '../src/contracts/messages/topology.ts'
+import { declareTopology, topologyOf, type Topology } from '../src/contracts/messages/topology.ts'
+import type { PaymentProvider } from '../src/payments/provider.ts'
 import { SimulatedProvider } from '../src/payments/simulated-provider.ts'
 import { JobProducer, type JobDefinition } from '../src/platform/bullmq/job.ts'
 import { Watchdog } from '../src/platform/bullmq/watchdog.ts'
 import { startStepWorker, type JobHandler } from '../src/platform/bullmq/worker.ts'
 import type { Config } from '../src/platform/config.ts'
 import { StopList, type Running } from '../src/platform/lifecycle.ts'
+import type { Loop } from '../src/platform/loop.ts'
 import type { Logger } from '../src/platform/logger.ts'
 import { contactPostgres, createPostgres } from '../src/platform/postgres/client.ts'
 import { isTransient } from '../src/platform/postgres/transaction.ts'
@@ -28,7 +30,7 @@ import {
   createRedis,
   createWorkerRedis,
 } from '../src/platform/redis/client.ts'
-import { loadScripts } from '../src/platform/redis/define-script.ts'
+import { loadScripts, type Scripts } from '../src/platform/redis/define-script.ts'
 import { spikeScripts } from '../src/reserve/scripts.ts'
 import { bridgeConsumers } from './bridge/consumers.ts'
 import { letterOfJob, parkWith } from './bridge/dead-letters.ts'
@@ -90,21 +92,9 @@ async function assemble(config: Config, log: Logger, parts: StopList): Promise<(
   })
   parts.add('payment provider', () => provider.stop(), 5_000)
   const backlog = () => queueDepth(consuming, topology.queueOf(reservationAccepted))
-  const republisher = new Republisher({ scripts, publisher, log: log.child({ step: 'relay' }) })
-  const rebuild = { knex, redis, scripts, backlog, log }
-  const catchUpLoop = catchUp({ sale: { knex, redis, scripts, log }, rebuild, createOrders, log })
-  // A Redis that comes back may have lost something: buyers shall not wait for the next pass.
-  redis.on('ready', () => catchUpLoop.wake())
-  const loops = [
-    outboxRelay({ knex, publisher, log }),
-    logRelay({ knex, redis, scripts, republisher, backlog, log }),
-    stuckHolds({ knex, redis, scripts, republisher, backlog, log }),
-    refundRelay({ knex, provider, log }),
-    closeOverdue({ knex, log }),
-    catchUpLoop,
-    reconcile(rebuild),
-    triage({ knex, redis, signer, topology, createOrders, closeOrders, releases, deadLetters, log }),
-  ]
+  const stores = { knex, redis, scripts, log }
+  const queues = { createOrders, closeOrders, releases, deadLetters }
+  const loops = netOf({ ...stores, ...queues, publisher, provider, signer, topology, backlog })
   parts.add('relay and sweep', () => Promise.all(loops.map((loop) => loop.stop())))
 
   const watchdogs: Watchdog[] = []
@@ -134,10 +124,7 @@ async function assemble(config: Config, log: Logger, parts: StopList): Promise<(
 
   const consumers = bridgeConsumers({
     knex,
-    createOrders,
-    closeOrders,
-    releases,
-    deadLetters,
+    ...queues,
     bridge: { connection: consuming, topology, signer, park: parkWith(deadPublisher), log },
   })
 
@@ -150,6 +137,44 @@ async function assemble(config: Config, log: Logger, parts: StopList): Promise<(
     await Promise.all(consumers.map((consumer) => consumer.start()))
     log.info('workers are running')
   }
+}
+
+interface Net extends Stores {
+  createOrders: JobProducer<'create-order', CreateOrderPayload>
+  closeOrders: JobProducer<'close-order', CloseOrderPayload>
+  releases: JobProducer<'release-stock', ReleaseStockPayload>
+  deadLetters: JobProducer<'dead-letter', DeadLetter>
+  publisher: ConfirmPublisher
+  provider: PaymentProvider
+  signer: MessageSigner
+  topology: Topology
+  backlog: () => Promise<number>
+}
+
+interface Stores {
+  knex: Knex
+  redis: Redis
+  scripts: Scripts<typeof spikeScripts>
+  log: Logger
+}
+
+/** Relay and sweep: what looks after everything that the queues forget. */
+function netOf(deps: Net): Loop[] {
+  const { redis, scripts, publisher, log } = deps
+  const republisher = new Republisher({ scripts, publisher, log: log.child({ step: 'relay' }) })
+  const following = catchUp({ sale: deps, rebuild: deps, createOrders: deps.createOrders, log })
+  // A Redis that comes back may have lost something: buyers shall not wait for the next pass.
+  redis.on('ready', () => following.wake())
+  return [
+    outboxRelay(deps),
+    logRelay({ ...deps, republisher }),
+    stuckHolds({ ...deps, republisher }),
+    refundRelay(deps),
+    closeOverdue(deps),
+    following,
+    reconcile(deps),
+    triage(deps),
+  ]
 }
 
 async function openStores(

@@ -9,7 +9,7 @@ import { lineOf, totalsOf } from './summary.ts'
 const RUNS = 30
 const FIRST_SEED = 1
 /** On 2 cores; a run mostly waits for what a fault has broken. */
-const CELLS = 2
+const CELLS = 3
 const TWELVE_MINUTES_MS = 720_000
 
 describe('campaign of crashes', function () {

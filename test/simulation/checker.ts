@@ -1,5 +1,5 @@
 /** The invariants of docs/architecture.md over the model: some hold after every effect, all of them at rest. */
-import type { ClaimRow, Postgres } from './model/postgres.ts'
+import type { ClaimRow, Postgres, ReservationRow } from './model/postgres.ts'
 import { TOPICS } from './model/queues.ts'
 import { unitsInState, type StockRedis, type UnitRecord } from './model/redis.ts'
 import { GATE_STATUS } from './model/net.ts'
@@ -45,10 +45,10 @@ export class Checker {
     }
   }
 
-  /** One verdict a rid, of something that a buyer asked for. */
+  /** One verdict a rid. */
   #checkVerdicts(): void {
-    const { pg, asked, late, lost } = this.#world
-    for (const { rid, user, status, reason, quantity } of pg.reservations.values()) {
+    for (const row of this.#world.pg.reservations.values()) {
+      const { rid, status, reason } = row
       const before = this.#verdicts.get(rid)
       const verdict = `${status} ${reason ?? ''}`
       if (before === verdict) continue
@@ -56,22 +56,36 @@ export class Checker {
         throw new Violation('one verdict a rid', `${rid} was ${before} and is ${verdict} now`)
       if (status === 'undecided') continue
       this.#verdicts.set(rid, verdict)
-      const wanted = asked.get(rid)
-      if (status === 'ordered' && !late.has(rid) && (wanted?.user !== user || wanted.quantity !== quantity))
-        throw new Violation('no phantom', `nobody asked for ${rid}`)
-      if (late.get(rid)?.hadRoom === false)
-        throw new Violation('late money takes only free units', `${rid} took a unit that was held`)
-      if (reason === 'expired' && !lost.queues && this.#wasDurable(rid))
+      if (status === 'ordered') this.#checkOrdered(row)
+      if (reason === 'expired' && !this.#world.lost.queues && this.#wasDurable(rid))
         throw new Violation('queued is durable', `${rid} expired though the broker had it`)
     }
   }
 
-  /** The broker had it, the buyer was told, and Redis knew before anybody could take it for stuck. */
+  /** Somebody asked for it, or late money bought it and Redis had the room. */
+  #checkOrdered({ rid, user, quantity }: ReservationRow): void {
+    const { asked, late, lost } = this.#world
+    const bought = late.get(rid)
+    const wanted = asked.get(rid)
+    if (bought === undefined && (wanted?.user !== user || wanted.quantity !== quantity))
+      throw new Violation('no phantom', `nobody asked for ${rid}`)
+    if (bought !== undefined && this.#lateUnderWay(rid)) lost.promises = true
+    if (bought?.hadRoom === false)
+      throw new Violation('late money takes only free units', `${rid} took a unit that was held`)
+  }
+
+  /**
+   * The broker had it, the buyer was told, and Redis knew before anybody could take it for stuck. What a consumer has in
+   * hand, or lies among the dead letters, the depth of the queue does not show (ADR 15): after a loss of Redis, that may
+   * expire.
+   */
   #wasDurable(rid: string): boolean {
-    const { told, redis, lost } = this.#world
+    const { told, redis, lost, broker } = this.#world
     if (told.get(rid)?.word !== 'queued' || !this.#queuedInTime.has(rid)) return false
     const state = redis.states.get(rid)?.state
-    return state === undefined || (state === 'queued' && !lost.redis)
+    const hidden = [...broker.unacked, ...broker.dead].some(({ payload }) => payload.rid === rid)
+    if (state === undefined) return !hidden
+    return state === 'queued' && !lost.redis
   }
 
   /** Paid is never closed; captured money is one paid order, or on its way back. */
@@ -99,6 +113,12 @@ export class Checker {
     }
   }
 
+  /** Late money has asked Redis for room, or bought units, that Redis has not taken from the others yet. */
+  #lateUnderWay(exceptFor: string): boolean {
+    const { late, lateUnderWay, redis } = this.#world
+    return lateUnderWay > 0 || [...late.keys()].some((rid) => rid !== exceptFor && !redis.states.has(rid))
+  }
+
   /** Units of an ended event go to the inventory when nobody can reserve them any more. */
   #checkReturns(): void {
     const { redis, pg, lost } = this.#world
@@ -109,24 +129,28 @@ export class Checker {
     this.#returned = returned
   }
 
-  /** A unit goes back once, after PostgreSQL let go of it; a buyer is freed by the own rid only. */
   #checkTransitions(): void {
-    const { redis, pg, now, lateUnderWay, late, lost } = this.#world
-    for (const [rid, { state, reservedAt }] of redis.states) {
+    const { redis } = this.#world
+    for (const [rid, record] of redis.states) {
       const before = this.#states.get(rid)?.state
-      if (before === state) continue
-      if (state === 'queued' && now - reservedAt <= STRAY_AFTER) this.#queuedInTime.add(rid)
-      if (before === 'released') throw new Violation('released is final', `${rid} is ${state}`)
-      if (state === 'released' && isHeldBy(pg, rid))
-        throw new Violation('void or closed before released', `${rid} is released`)
-      const racing = lateUnderWay > 0 || [...late.keys()].some((lateRid) => !redis.states.has(lateRid))
-      if (before === undefined && state === 'held' && racing) lost.promises = true
+      if (before !== record.state) this.#checkTransition(rid, before, record)
     }
     for (const [user, rid] of this.#holders) {
       const freed = !redis.holders.has(user)
       if (freed && redis.states.get(rid)?.state !== 'released')
         throw new Violation('a buyer is freed by the own rid', `${user} holds ${rid} no more`)
     }
+  }
+
+  /** A unit goes back once, and after PostgreSQL let go of it. */
+  #checkTransition(rid: string, before: UnitRecord['state'] | undefined, after: UnitRecord): void {
+    const { pg, now, lost } = this.#world
+    const { state, reservedAt } = after
+    if (before === 'released') throw new Violation('released is final', `${rid} is ${state}`)
+    if (state === 'released' && isHeldBy(pg, rid))
+      throw new Violation('void or closed before released', `${rid} is released`)
+    if (state === 'queued' && now - reservedAt <= STRAY_AFTER) this.#queuedInTime.add(rid)
+    if (before === undefined && state === 'held' && this.#lateUnderWay(rid)) lost.promises = true
   }
 }
 
@@ -143,7 +167,7 @@ function checkLedger(pg: Postgres): void {
   const open = [...pg.orders.values()].filter(({ status }) => status !== 'closed')
   const claimed = new Set(live.map(({ orderId }) => orderId))
   if (open.length !== live.length || open.some(({ id }) => !claimed.has(id)))
-    throw new Violation('an open order has one live claim', `${open.map(({ id }) => id).join(' ')}`)
+    throw new Violation('an open order has one live claim', open.map(({ id }) => id).join(' '))
 }
 
 /** 2. R + held + confirmed = T in one read of Redis; holders are live units; paid units are counted. */
@@ -202,12 +226,24 @@ function checkPromises({ told, pg, lost }: World): void {
 
 /** Redis says what PostgreSQL says: 3. drift is 0, by rid and in sum, and nobody is barred. */
 function checkAgreement({ redis, pg }: World, reconciled: boolean): void {
-  const { gate, stock, states, holders, log } = redis
+  const { gate, stock, holders, log } = redis
   if (gate?.status !== GATE_STATUS[pg.event.status] || gate.granted !== pg.event.granted)
     throw new Violation('the gate follows the event', `${gate?.status} ${gate?.granted}`)
   if (pg.ledger.some(({ applied }) => !applied))
     throw new Violation('the stock follows the ledger', 'not all')
   const live = new Map([...pg.claims].filter(([, claim]) => claim.live))
+  checkRids(redis, pg, live, reconciled)
+  if (holders.size > live.size) throw new Violation('nobody is barred', [...holders.values()].join(' '))
+  if (stock !== pg.event.available) throw new Violation('drift is 0', `${pg.event.available} - ${stock}`)
+  if (log.length > 0) throw new Violation('the log is empty', log.map(({ rid }) => rid).join(' '))
+}
+
+function checkRids(
+  { states, holders }: StockRedis,
+  pg: Postgres,
+  live: ReadonlyMap<string, ClaimRow>,
+  reconciled: boolean,
+): void {
   for (const [rid, { state }] of states)
     if (state !== 'released' && !live.has(rid)) throw new Violation('no ghost unit', `${rid} is ${state}`)
   for (const [rid, { user, orderId }] of live) {
@@ -217,9 +253,6 @@ function checkAgreement({ redis, pg }: World, reconciled: boolean): void {
       throw new Violation('a live claim is known to Redis', `${rid} is ${state}`)
     if (holders.get(user) !== rid) throw new Violation('a live claim is what its buyer holds', rid)
   }
-  if (holders.size > live.size) throw new Violation('nobody is barred', [...holders.values()].join(' '))
-  if (stock !== pg.event.available) throw new Violation('drift is 0', `${pg.event.available} - ${stock}`)
-  if (log.length > 0) throw new Violation('the log is empty', log.map(({ rid }) => rid).join(' '))
 }
 
 function unitsOf(claims: readonly ClaimRow[]): number {

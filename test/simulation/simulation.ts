@@ -1,5 +1,5 @@
 /** Plays random schedules on the model and judges every one; a failure names its seed and its path. */
-import fc from 'fast-check'
+import { check, property } from 'fast-check'
 import { Checker, checkRest } from './checker.ts'
 import type { Mutant } from './model/mutants.ts'
 import { Violation } from './model/violation.ts'
@@ -32,11 +32,11 @@ export interface Failure {
 /** @returns undefined when every schedule kept every invariant */
 export function simulate(options: SimulationOptions): Failure | undefined {
   const { seeds, seed, path, planted, shrink = true, onPlayed } = options
-  const property = fc.property(planOf(LENGTHS), (plan) => {
+  const everyPlan = property(planOf(LENGTHS), (plan) => {
     onPlayed?.()
     playPlan(plan, new World(plan.sale, planted))
   })
-  const result = fc.check(property, {
+  const result = check(everyPlan, {
     numRuns: seeds,
     seed,
     endOnFailure: !shrink,

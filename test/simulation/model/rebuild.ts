@@ -1,7 +1,7 @@
 /** `src/rebuild.ts`, cut into atomic effects. */
 import { commitUnder, GATE_STATUS, underGateLock } from './net.ts'
 import { isLost } from './lost.ts'
-import { compareRids, readRids, reconcilePass, repairByRid } from './reconcile.ts'
+import { compareRids, reconcilePass, repairByRid } from './reconcile.ts'
 import { claimsOfEvent, markApplied, raiseEpoch, type Postgres } from './postgres.ts'
 import { effect, StoreDown, type Steps, type Work } from './process.ts'
 import {
@@ -58,7 +58,8 @@ function* rebuildLocked(world: World, lock: object): Work {
   if (world.has('rebuild-forgets-in-flight')) survivors.records.clear()
   const inFlight = inFlightOf(survivors, snapshot.claims)
   const next = nextState(inFlight, snapshot)
-  yield* effect('stage', () => redis.staged.set(epoch, next))
+  const staged = { ...next, states: new Map(next.states), holders: new Map(next.holders) }
+  yield* effect('stage', () => redis.staged.set(epoch, staged))
   const { granted, available, perUserLimit, lapseLimit } = snapshot.event
   const reply = yield* effect('swap', () =>
     swap(redis, {
@@ -74,7 +75,8 @@ function* rebuildLocked(world: World, lock: object): Work {
   const decided = decidedRids(snapshot.claims)
   const ended = survivors.log.filter(({ rid }) => decided.has(rid)).map(({ id }) => id)
   yield* effect('end log entries', () => endEntries(redis, ended))
-  const rids = yield* readRids(world)
+  // What was applied to the new state already changes nothing when it is applied again.
+  const rids = { records: new Map(next.states), holders: new Map(next.holders) }
   const claims = yield* effect('read claims', () => claimsOfEvent(pg))
   yield* repairByRid(world, compareRids(claims, rids))
   const status = GATE_STATUS[yield* effect('read event', () => pg.event.status)]

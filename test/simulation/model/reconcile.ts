@@ -35,7 +35,7 @@ interface Rids {
   holders: ReadonlyMap<string, string>
 }
 
-export function* readRids({ redis }: World): Steps<Rids> {
+function* readRids({ redis }: World): Steps<Rids> {
   const holders = yield* effect('read holders', () => new Map(redis.holders))
   return { holders, records: yield* effect('read records', () => new Map(redis.states)) }
 }
@@ -70,19 +70,26 @@ function faultOf(
   state: UnitRecord['state'] | undefined,
   isHolder: boolean,
 ): FindingKind | undefined {
-  const inFlight = state === 'held' || state === 'queued'
-  switch (claim.state) {
-    case 'undecided':
-      return state === undefined || inFlight ? undefined : 'unfounded'
-    case 'gone':
-      if (state === undefined || state === 'released') return isHolder ? 'barred' : undefined
-      return 'unreleased'
-    case 'live':
-      if (state === 'released') return 'released_alive'
-      if (state === undefined || inFlight) return 'unconfirmed'
-      if (state === 'confirmed' && claim.paid) return 'unpaid'
-      return isHolder ? undefined : 'unheld'
-  }
+  if (claim.state === 'live') return faultOfLive(claim.paid, state, isHolder)
+  const absent = state === undefined
+  if (claim.state === 'undecided') return absent || isInFlight(state) ? undefined : 'unfounded'
+  if (!absent && state !== 'released') return 'unreleased'
+  return isHolder ? 'barred' : undefined
+}
+
+function faultOfLive(
+  paid: boolean,
+  state: UnitRecord['state'] | undefined,
+  isHolder: boolean,
+): FindingKind | undefined {
+  if (state === 'released') return 'released_alive'
+  if (state === undefined || isInFlight(state)) return 'unconfirmed'
+  if (state === 'confirmed' && paid) return 'unpaid'
+  return isHolder ? undefined : 'unheld'
+}
+
+function isInFlight(state: UnitRecord['state']): boolean {
+  return state === 'held' || state === 'queued'
 }
 
 /** Brings rids after their verdicts; those that take a rebuild are left. */
@@ -102,7 +109,7 @@ export function* repairByRid(world: World, findings: readonly Finding[]): Work {
 
 /** `examineEvent`. */
 function* examine(world: World): Steps<Finding[]> {
-  const { redis, pg } = world
+  const { pg } = world
   const before = yield* effect('read gate', () => readGate(world))
   const rids = before === undefined ? undefined : yield* readRids(world)
   const gate = yield* effect('read gate', () => readGate(world))

@@ -90,18 +90,14 @@ export interface Claimed {
 
 export function reserve(redis: StockRedis, claim: Claimed, now: number): ReserveReply {
   const { rid, user, quantity } = claim
-  const { gate, holders, states, lapses } = redis
+  const { gate, holders, states } = redis
   if (gate === undefined || gate.status === 'closed') return { kind: 'not_ready' }
   const holder = holders.get(user)
   const record = states.get(rid)
   const resent = record?.quantity === quantity && record.user === user
-  if (holder === rid) return { kind: resent ? 'accepted' : 'existing', rid }
-  if (holder !== undefined) return { kind: 'existing', rid: holder }
-  if (gate.status === 'ended') return { kind: 'ended' }
-  if (gate.status === 'paused') return { kind: 'paused' }
-  if (quantity > gate.perUserLimit) return { kind: 'quantity_limit' }
-  if (redis.stock < quantity) return { kind: gate.granted - gate.paid < quantity ? 'sold_out' : 'all_held' }
-  if ((lapses.get(user) ?? 0) > gate.lapseLimit) return { kind: 'lapse_limit' }
+  if (holder !== undefined) return { kind: holder === rid && resent ? 'accepted' : 'existing', rid: holder }
+  const refusal = refusalOf(redis, gate, claim)
+  if (refusal !== undefined) return refusal
   if (record !== undefined) return resent ? { kind: 'accepted', rid } : { kind: 'corrupt' }
   const id = redis.writes + 1
   holders.set(user, rid)
@@ -109,6 +105,14 @@ export function reserve(redis: StockRedis, claim: Claimed, now: number): Reserve
   states.set(rid, { state: 'held', quantity, user, reservedAt: now, logId: id })
   addUnits(redis, -quantity)
   return { kind: 'accepted', rid }
+}
+
+function refusalOf(redis: StockRedis, gate: Gate, { user, quantity }: Claimed): ReserveReply | undefined {
+  if (gate.status === 'ended') return { kind: 'ended' }
+  if (gate.status === 'paused') return { kind: 'paused' }
+  if (quantity > gate.perUserLimit) return { kind: 'quantity_limit' }
+  if (redis.stock < quantity) return { kind: gate.granted - gate.paid < quantity ? 'sold_out' : 'all_held' }
+  return (redis.lapses.get(user) ?? 0) > gate.lapseLimit ? { kind: 'lapse_limit' } : undefined
 }
 
 /** @returns how many records changed */

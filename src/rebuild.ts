@@ -132,7 +132,7 @@ async function rebuildLocked(
   const next = nextState(survivors, snapshot)
   await stageState(redis, id, epoch, next)
   await failpoint('rebuild.staged')
-  await swapIn(deps, epoch, survivors, snapshot)
+  await swapIn(deps, epoch, survivors, snapshot, next)
   await failpoint('rebuild.swapped')
   // What was applied to the new state already changes nothing when it is applied again.
   await repairByRid(deps, id, compareRids(await claimsOfEvent(knex, id), ridsIn(next)))
@@ -218,6 +218,7 @@ async function swapIn(
   epoch: number,
   survivors: Survivors,
   { event, claims }: Snapshot,
+  next: NextState,
 ): Promise<void> {
   const inFlight = new Map(
     claims.filter(({ state }) => state === 'undecided').map((c) => [c.rid, c.quantity]),
@@ -234,7 +235,10 @@ async function swapIn(
     perUserLimit: event.per_user_limit,
     lapseLimit: event.lapse_limit,
     stock: event.available - sum(inFlight.values()),
+    staged: { holders: next.holders.size, records: next.records.size },
   })
+  if (reply === 'LOST')
+    throw new Error(`redis has lost the new state of event ${event.id} before it was in place`)
   if (reply === 'STALE') throw new Error(`the gate of event ${event.id} was opened during its rebuild`)
   const decided = decidedRids(claims)
   const ended = [...survivors.logIds].filter(([rid]) => decided.has(rid)).map(([, logId]) => logId)

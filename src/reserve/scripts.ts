@@ -148,7 +148,7 @@ export const spikeScripts = {
         next.adjustments,
       ]
     },
-    args: ({ epoch, startMs, endMs, granted, paid, perUserLimit, lapseLimit, stock }) => [
+    args: ({ epoch, startMs, endMs, granted, paid, perUserLimit, lapseLimit, stock, staged }) => [
       epoch,
       startMs,
       endMs,
@@ -157,8 +157,10 @@ export const spikeScripts = {
       perUserLimit,
       lapseLimit,
       stock,
+      staged.holders,
+      staged.records,
     ],
-    decode: oneWord('SWAPPED', 'STALE'),
+    decode: oneWord('SWAPPED', 'STALE', 'LOST'),
   }),
   setStatus: defineScript({
     file: lua('set-status'),
@@ -197,6 +199,8 @@ export type GateStatus = 'open' | 'paused' | 'ended' | 'closed'
 export interface SwapInput extends Omit<OpenInput, 'status'> {
   paid: number
   stock: number
+  /** How much was gathered: none of it may be missing. */
+  staged: { holders: number; records: number }
 }
 
 interface OpenInput {

@@ -32,6 +32,7 @@ const INPUT = {
   delta: 1,
   paid: 0,
   stock: 1,
+  staged: { holders: 1, records: 1 },
 }
 
 const definitions = Object.values(spikeScripts) as ScriptDefinition<unknown, unknown>[]

@@ -14,8 +14,10 @@ describe('swap.lua', () => {
   })
   after(() => ground.close())
 
-  const swap = (spike: Spike, input: Partial<SwapInput> = {}) =>
-    ground.scripts.swap({
+  /** As if all that is there had been gathered, unless something else is said. */
+  const swap = async (spike: Spike, input: Partial<SwapInput> = {}) => {
+    const { holders, states } = nextKeys(spike.id, 2)
+    return ground.scripts.swap({
       eventId: spike.id,
       epoch: 2,
       startMs: 1_000,
@@ -25,8 +27,10 @@ describe('swap.lua', () => {
       perUserLimit: 2,
       lapseLimit: 3,
       stock: 6,
+      staged: { holders: await ground.redis.hlen(holders), records: await ground.redis.hlen(states) },
       ...input,
     })
+  }
 
   async function stage(spike: Spike) {
     const [rid, userId, adjustment] = [uuidv7(), uuidv7(), uuidv7()]
@@ -100,6 +104,16 @@ describe('swap.lua', () => {
     expect(await swap(spike)).to.equal('SWAPPED')
     expect(await spike.count()).to.include({ granted: 8, stock: 6, paid: 1 })
   })
+
+  for (const lost of ['states', 'holders'] as const)
+    it(`changes nothing when Redis has lost the gathered ${lost}`, async () => {
+      const spike = await ground.open()
+      await stageForEver(spike)
+      await spike.setStatus('closed')
+      await ground.redis.del(nextKeys(spike.id, 2)[lost])
+      const staged = { holders: 1, records: 1 }
+      expect(await expectNothingChanged(spike, () => swap(spike, { staged }))).to.equal('LOST')
+    })
 
   it('changes nothing while the gate is not closed', async () => {
     const spike = await ground.open()

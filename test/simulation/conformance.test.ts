@@ -86,8 +86,8 @@ describe('the model of the stock Redis', function () {
     const adjustmentIds = [...next.adjustments]
     await stageState(ground.redis, spike.id, epoch, { ...next, records: new Map(records), adjustmentIds })
     const window = { startMs: 0, endMs: Date.now() + 3_600_000 }
-    const staged = { ...units, records: next.states.size }
-    const real = await ground.scripts.swap({ eventId: spike.id, epoch, ...window, ...staged })
+    const staged = { holders: next.holders.size, records: next.states.size }
+    const real = await ground.scripts.swap({ eventId: spike.id, epoch, ...window, ...units, staged })
     await ground.redis.unlink(...Object.values(nextKeys(spike.id, epoch)))
     model.staged.set(epoch, next)
     return [real, swap(model, { epoch, ...units })]

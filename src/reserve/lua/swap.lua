@@ -20,14 +20,18 @@
 -- ARGV[6] units a buyer may reserve
 -- ARGV[7] lapse limit
 -- ARGV[8] units free to reserve
+-- ARGV[9] fields of next holders
+-- ARGV[10] fields of next states
 --
 -- Replies:
 --   SWAPPED   the event has the new state and a closed gate of its epoch
 --   STALE     the gate is not closed, or of this epoch or a later one; nothing was changed
+--   LOST      the new state is not there as it was gathered: Redis has lost it meanwhile; nothing was changed
 
 local run_id = string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')
 local gate = redis.call('HMGET', KEYS[1], 'status', 'epoch')
 if gate[1] and (gate[1] ~= 'closed' or tonumber(gate[2]) >= tonumber(ARGV[1])) then return { 'STALE' } end
+if redis.call('HLEN', KEYS[7]) ~= tonumber(ARGV[9]) or redis.call('HLEN', KEYS[8]) ~= tonumber(ARGV[10]) then return { 'LOST' } end
 if redis.call('EXISTS', KEYS[7]) == 1 then redis.call('RENAME', KEYS[7], KEYS[3]) else redis.call('DEL', KEYS[3]) end
 if redis.call('EXISTS', KEYS[8]) == 1 then redis.call('RENAME', KEYS[8], KEYS[4]) else redis.call('DEL', KEYS[4]) end
 if redis.call('EXISTS', KEYS[9]) == 1 then redis.call('RENAME', KEYS[9], KEYS[5]) else redis.call('DEL', KEYS[5]) end

@@ -71,7 +71,7 @@ function* rebuildLocked(world: World, lock: object): Work {
       stock: available - (world.has('blind-set-on-rebuild') ? 0 : unitsOf(inFlight.values())),
     }),
   )
-  if (reply === 'STALE') throw new StoreDown('swap is stale')
+  if (reply !== 'SWAPPED') throw new StoreDown(`swap is ${reply}`)
   const decided = decidedRids(snapshot.claims)
   const ended = survivors.log.filter(({ rid }) => decided.has(rid)).map(({ id }) => id)
   yield* effect('end log entries', () => endEntries(redis, ended))

@@ -219,13 +219,13 @@ export interface Swap {
   stock: number
 }
 
-export function swap(redis: StockRedis, next: Swap): 'SWAPPED' | 'STALE' {
+export function swap(redis: StockRedis, next: Swap): 'SWAPPED' | 'STALE' | 'LOST' {
   const { gate, planted } = redis
   const { epoch, stock, ...rest } = next
   if (gate !== undefined && gate.status !== 'closed' && planted !== 'rebuild-with-gate-open') return 'STALE'
   if (gate !== undefined && gate.epoch >= epoch) return 'STALE'
   const staged = redis.staged.get(epoch)
-  if (staged === undefined && planted !== 'swap-without-staged-state') return 'STALE'
+  if (staged === undefined && planted !== 'swap-without-staged-state') return 'LOST'
   Object.assign(redis, staged ?? emptyKeys())
   redis.staged.delete(epoch)
   redis.gate = { ...rest, epoch, status: 'closed', runId: redis.runId }

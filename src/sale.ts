@@ -145,6 +145,8 @@ async function openGate(deps: SaleDependencies, trx: Knex.Transaction, event: Sp
 async function settleEnded(deps: SaleDependencies, id: string): Promise<boolean> {
   const event = await SpikeEvent.query(deps.knex).findById(id).select('status', 'available')
   if (event?.status !== 'ended' || event.available === 0) return false
+  // It may have ended since the gate was followed: while the gate is open, units are taken that no count shows yet.
+  if ((await deps.redis.hget(spikeKeys(id).gate, 'status')) !== GATE_STATUS.ended) return false
   const counts = await deps.scripts.countUnits({ eventId: id })
   if (counts === 'NOT_READY' || counts.held + counts.queued > 0) return false
   return (await returnUnits(deps.knex, id)) !== undefined

@@ -28,7 +28,9 @@ async function strikeAt(context: FaultContext, point: Failpoint, failure: Failur
   const before = strikesOn(places, point)
   const armed = armedWith(random, point, failure)
   await Promise.all(places.map((place) => place.arm(armed, ENOUGH.kill)))
-  const end = Date.now() + between(random, 4_000, 8_000)
+  // Two looks of the reconciler, at least.
+  const forMs = point.startsWith('reconcile.') ? 20_000 : between(random, 4_000, 8_000)
+  const end = Date.now() + forMs
   while (Date.now() < end && strikesOn(places, point) - before < ENOUGH[failure]) {
     // Without one, these places are not passed.
     if (point.startsWith('rebuild.')) await Promise.race([rebuildByAdmin(context), sleep(2_000)])

@@ -4,6 +4,7 @@
  *   --runs N      how many runs (default 30)      --seed S     the first run's seed (default 1)
  *   --cells N     sets of services at a time      --faults a,b only these kinds of fault
  *   --markdown F  writes the table into F         --picture F  writes the course of the first run as SVG into F
+ *   --each-failpoint   a run for each fail point with each failure, or for those that --faults names
  *   --teeth       plants bugs into a copy of the build and expects the campaign to catch each
  *   --recovery    measures how long each recovery takes, in place of the campaign
  *
@@ -17,7 +18,7 @@ import { runCampaign } from './campaign.ts'
 import { openCell } from './cell.ts'
 import { FAILPOINT_FAULTS, FAULTS } from './faults.ts'
 import { drawRun } from './picture.ts'
-import { planRun, type RunPlan } from './plan.ts'
+import { planFailpoint, planRun, type RunPlan } from './plan.ts'
 import { measureRecovery, recoveryMarkdown } from './recovery.ts'
 import { faultsOf } from './run.ts'
 import { lineOf, markdownOf, totalsOf } from './summary.ts'
@@ -32,6 +33,7 @@ const options = {
   faults: { type: 'string' },
   markdown: { type: 'string' },
   picture: { type: 'string' },
+  'each-failpoint': { type: 'boolean', default: false },
   teeth: { type: 'boolean', default: false },
   recovery: { type: 'boolean', default: false },
 } as const
@@ -68,7 +70,10 @@ await runCommand(async (cleanup, signal) => {
     return rows.every(({ goalS, measured }) => Math.max(...measured) <= goalS) ? 0 : 1
   }
   if (values.teeth) return catchPlantedBugs({ cells, say, signal, opened })
-  const plans = Array.from({ length: runs }, (_, i) => planned(seed + i, values.faults?.split(',')))
+  const only = values.faults?.split(',')
+  const plans = values['each-failpoint']
+    ? (only ?? FAILPOINT_FAULTS.map(({ name }) => name)).map((fault, i) => planFailpoint(fault, seed + i))
+    : Array.from({ length: runs }, (_, i) => planned(seed + i, only))
   const results = await runCampaign({ plans, cells, say, signal, opened })
   if (values.markdown !== undefined) writeFileSync(values.markdown, markdownOf(results))
   const [first] = results
@@ -79,5 +84,5 @@ await runCommand(async (cleanup, signal) => {
     )
   const totals = totalsOf(results)
   say(lineOf(totals))
-  return totals.broken === 0 && totals.runs === runs ? 0 : 1
+  return totals.broken === 0 && totals.runs === plans.length ? 0 : 1
 })

@@ -53,6 +53,25 @@ export function planRun(seed: number, deck: Deck): RunPlan {
   }
 }
 
+/** Damage that makes a place be passed which nothing passes in a quiet run. */
+const COMPANIONS: Record<string, string> = { 'log-relay': 'memory-alarm', reconcile: 'damage-redis' }
+
+/** A run for one fail point, with buyers coming as long as it is armed. */
+export function planFailpoint(fault: string, seed: number): RunPlan {
+  const companion = COMPANIONS[/^failpoint ([a-z-]+)/.exec(fault)?.[1] ?? '']
+  return {
+    seed,
+    units: 80,
+    buyers: 160,
+    rushMs: 10_000,
+    payShare: 0.6,
+    cancelShare: 0.1,
+    paymentWindowS: 2,
+    strikes: [{ fault, atMs: 0 }, ...(companion === undefined ? [] : [{ fault: companion, atMs: 4_000 }])],
+    edits: [],
+  }
+}
+
 /** The card of a seed: each turn through the deck has an order of its own. */
 function card(deck: readonly string[], position: number): string {
   const turn = Math.floor(position / deck.length)

@@ -9,6 +9,7 @@ import { closeOrderJob } from '../../src/contracts/jobs/close-order.ts'
 import { reservationAccepted } from '../../src/contracts/messages/reservation-accepted.ts'
 import { topologyOf } from '../../src/contracts/messages/topology.ts'
 import { queuePrefix } from '../../src/platform/bullmq/job.ts'
+import { spikeKeys } from '../../src/reserve/keys.ts'
 import { onRedis } from './cell.ts'
 import { between, outage, repeatedly, type Fault, type FaultContext } from './fault.ts'
 import type { StoreName } from './services.ts'
@@ -47,6 +48,7 @@ export const STORE_FAULTS: readonly Fault[] = [
   { name: 'memory-alarm', strike: alarm },
   { name: 'delete-queue', strike: deleteQueue },
   { name: 'lost-timers', strike: loseTimers },
+  { name: 'damage-redis', strike: damageRecords },
 ]
 
 /** SIGKILL, and a start on the same data. Half the time the port refuses meanwhile; else the proxy hangs up at once. */
@@ -175,4 +177,14 @@ async function deleteQueue({ cell, namespace }: FaultContext): Promise<void> {
 async function loseTimers({ cell, namespace }: FaultContext): Promise<void> {
   const key = `${queuePrefix(namespace)}:${closeOrderJob.step}:delayed`
   await onRedis(cell.direct.QUEUE_REDIS_URL, (redis) => redis.del(key))
+}
+
+/** As by a hand that slips: records that are gone, and units that come from nowhere. */
+async function damageRecords({ cell, eventId, random }: FaultContext): Promise<void> {
+  const { states, stock } = spikeKeys(eventId)
+  await onRedis(cell.direct.REDIS_URL, async (redis) => {
+    const rids = random.shuffled(await redis.hkeys(states)).slice(0, 3)
+    if (rids.length > 0) await redis.hdel(states, ...rids)
+    if (await redis.exists(stock)) await redis.incrby(stock, between(random, 1, 3))
+  })
 }

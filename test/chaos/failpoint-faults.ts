@@ -18,6 +18,9 @@ export const FAILPOINT_FAULTS: readonly Fault[] = FAILPOINTS.flatMap((point) =>
 const IN_API = /^(reserve|publish|pay|rebuild)[.]/
 const IN_WORKERS = /^(?!reserve|publish|pay)/
 
+/** The others are passed once for a batch, or seldom. */
+const ONCE_A_PURCHASE = /^(reserve|publish|pay)[.]/
+
 /** So many strikes are enough. */
 const ENOUGH: Record<Failure, number> = { kill: 3, stop: 2, throw: 10, hang: 5, duplicate: 20 }
 const LOOK_EVERY_MS = 100
@@ -51,7 +54,7 @@ function rolesOf(point: Failpoint): KeptRole[] {
 
 /** Death at each pass, or only now and then, so that what comes after the place is reached too. */
 function armedWith(random: Random, point: Failpoint, failure: Failure): string {
-  const oneIn = random.pick(point.startsWith('rebuild.') ? [1, 2] : [1, 2, 5, 20])
+  const oneIn = random.pick(ONCE_A_PURCHASE.test(point) ? [1, 2, 5, 20] : [1, 2])
   const ms = failure === 'hang' ? `:${between(random, 50, 3_000)}` : ''
   return `${point}=${failure}${ms}/${oneIn}`
 }

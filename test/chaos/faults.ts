@@ -1,9 +1,9 @@
-/** Every kind of damage that the campaign does. The list is closed: the page on reliability has a row for each. */
+/** Every kind of damage that the campaign does. The list is closed: docs/reliability.md has a row for each. */
 import { FAILPOINT_FAULTS } from './failpoint-faults.ts'
 import type { Fault } from './fault.ts'
 import { FORGERY_FAULTS } from './forgery-faults.ts'
 import { PROCESS_FAULTS } from './process-faults.ts'
-import { STORE_FAULTS } from './store-faults.ts'
+import { DAMAGE_REDIS, STORE_FAULTS } from './store-faults.ts'
 
 export type { Expectation, Fault, FaultContext } from './fault.ts'
 export { FAILPOINT_FAULTS }
@@ -17,7 +17,7 @@ export const FAULTS: readonly Fault[] = [
 
 /** @throws when there is no such kind */
 export function faultOf(name: string): Fault {
-  const fault = FAULTS.find((known) => known.name === name)
+  const fault = [...FAULTS, DAMAGE_REDIS].find((known) => known.name === name)
   if (fault === undefined) throw new Error(`"${name}" is no kind of fault`)
   return fault
 }

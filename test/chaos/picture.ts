@@ -22,7 +22,7 @@ const HEIGHT = 360
 const LEFT = 48
 const TOP = 96
 const BOTTOM = 40
-const RIGHT = 16
+const RIGHT = 28
 
 const LINES = [
   { of: 'available', name: 'free (PostgreSQL)', colour: '#58a6ff' },

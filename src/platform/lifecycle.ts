@@ -73,14 +73,23 @@ export async function runProcess(
   armFailpoints(config.failpoints, config.failpointSeed)
   const signal = nextSignal()
   let running: Running | undefined
-  try {
+  const start = async (): Promise<undefined> => {
     running = await compose(config, log)
     await running.start()
+  }
+  try {
+    // A broker that went away in mid-start is waited for: whoever asks the process to end must not wait as well.
+    if ((await Promise.race([start(), signal])) !== undefined) {
+      await Promise.race([running?.stop(), sleep(2_000)])
+      log.info('stopped before it was started')
+      process.exit(0)
+    }
     process.send?.('ready')
   } catch (error) {
     await Promise.race([running?.stop(), sleep(2_000)])
     return exitWithLine(role, error)
   }
+  if (running === undefined) throw new Error('started without anything that runs')
   log.info({ signal: await signal }, 'stopping')
   const hardStop = setTimeout(() => {
     log.fatal(`not stopped after ${HARD_STOP_MS} ms: exit now`)

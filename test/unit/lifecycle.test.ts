@@ -53,6 +53,14 @@ describe('a process that something surprises', () => {
       expect(lines[0]).to.have.nested.property('err.message', 'surprise 1')
     })
 
+  it('ends when it is asked to although its start never does', async () => {
+    const { code, lines } = await run(
+      `process.kill(process.pid, 'SIGTERM'); await new Promise(() => undefined)`,
+    )
+    expect(code).to.equal(0)
+    expect(lines.map(({ msg }) => msg)).to.deep.equal(['stopped before it was started'])
+  })
+
   it('stops in order when it is asked to, and exits with 0', async () => {
     const { code, lines } = await run(`process.kill(process.pid, 'SIGTERM')`)
     expect(code).to.equal(0)

@@ -5,6 +5,8 @@ import type { Queue } from 'bullmq'
 import type { Middleware } from 'koa'
 import { createOrderJob } from '../src/contracts/jobs/create-order.ts'
 import { deadLetterJob } from '../src/contracts/jobs/dead-letter.ts'
+import { auditHooks, type BoardAudit } from './board-audit.ts'
+import { maskBuyers } from './masking.ts'
 
 export const BOARD_PATH = '/queues'
 
@@ -22,9 +24,12 @@ const SHOWN: Record<string, { title: string; description: string }> = {
   'dead-letter': {
     title: 'dead-letter',
     description:
-      'What RabbitMQ or a worker could not handle, with origin and reason. The triage tries again what is still owed.',
+      'What RabbitMQ or a worker could not handle. Read-only here: the page of dead letters replays and discards them.',
   },
 }
+
+/** A forged or retried order job could change nothing, and a letter is thrown away with a reason or not at all. */
+const READ_ONLY: readonly string[] = [createOrderJob.step, deadLetterJob.step]
 
 /**
  * Jobs are made by the processes alone. The board makes one with POST and rewrites one with PATCH, past the schema of
@@ -32,31 +37,39 @@ const SHOWN: Record<string, { title: string; description: string }> = {
  */
 export function refuseJobsByHand(): Middleware {
   return async (ctx, next) => {
-    if (['GET', 'HEAD', 'PUT'].includes(ctx.method)) return next()
+    const isBoard = ctx.path === BOARD_PATH || ctx.path.startsWith(`${BOARD_PATH}/`)
+    if (!isBoard || ['GET', 'HEAD', 'PUT'].includes(ctx.method)) return next()
     ctx.status = 405
     ctx.set('Allow', 'GET, HEAD, PUT')
     ctx.body = { error: 'METHOD_NOT_ALLOWED', message: 'Jobs are not made or changed by hand.' }
   }
 }
 
-/** Bull Board over all queues, in the order given. */
-export function boardPlugin(queues: readonly Queue[], environment: string): Middleware {
+/** Bull Board over all queues, in the order given. Everything that it changes is audited. */
+export function boardPlugin(queues: readonly Queue[], environment: string, audit: BoardAudit): Middleware {
   const serverAdapter = new KoaAdapter().setBasePath(BOARD_PATH)
   createBullBoard({
-    queues: queues.map(
-      (queue) =>
-        new BullMQAdapter(queue as never, {
-          displayName: SHOWN[queue.name]?.title ?? queue.name,
-          description: SHOWN[queue.name]?.description ?? '',
-          // A forged or retried order job could change nothing, but nobody should have to know that.
-          readOnlyMode: queue.name === createOrderJob.step,
-          allowRetries: queue.name !== createOrderJob.step && queue.name !== deadLetterJob.step,
-        }),
-    ),
+    queues: queues.map((queue) => {
+      const adapter = new BullMQAdapter(queue as never, {
+        displayName: SHOWN[queue.name]?.title ?? queue.name,
+        description: SHOWN[queue.name]?.description ?? '',
+        readOnlyMode: READ_ONLY.includes(queue.name),
+        allowRetries: !READ_ONLY.includes(queue.name),
+      })
+      adapter.setFormatter('data', maskBuyers)
+      adapter.setFormatter('returnValue', maskBuyers)
+      return adapter
+    }),
     serverAdapter,
     options: {
+      handlerHooks: auditHooks(audit, queues),
       uiConfig: {
         boardTitle: 'Flash sale',
+        miscLinks: [
+          { text: 'Sales', url: '/sales' },
+          { text: 'Look up', url: '/look-up' },
+          { text: 'Dead letters', url: '/dead-letters' },
+        ],
         environment: { label: environment, color: environment === 'prod' ? '#fca5a5' : '#bfdbfe' },
         pollingInterval: { forceInterval: 10 },
         hideRedisDetails: true,
@@ -64,5 +77,14 @@ export function boardPlugin(queues: readonly Queue[], environment: string): Midd
       },
     },
   })
-  return serverAdapter.registerPlugin()
+  return withoutForeignFonts(serverAdapter.registerPlugin())
+}
+
+/** The page names fonts of another host, which nobody here asks for anything; without them it uses the system's. */
+function withoutForeignFonts(plugin: Middleware): Middleware {
+  return async (ctx, next) => {
+    await plugin(ctx, next)
+    if (ctx.response.is('html') && typeof ctx.body === 'string')
+      ctx.body = ctx.body.replaceAll(/<link[^>]+fonts\.googleapis\.com[^>]*>/g, '')
+  }
 }

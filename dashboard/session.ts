@@ -1,27 +1,35 @@
-/** The way into the dashboard: a login form, a session cookie, and the check in front of everything else. */
+/** The way into the dashboard: a login form, a session cookie, and the checks in front of everything else. */
 import { randomUUID, type KeyObject } from 'node:crypto'
 import type { Knex } from 'knex'
 import type { Context, Next } from 'koa'
 import koaJwt from 'koa-jwt'
 import { z } from 'zod'
-import { standingOf } from '../src/users/accounts.ts'
 import { DEVICE_TOKEN_TTL_S, issueDeviceToken } from '../src/users/device-token.ts'
 import { logIn } from '../src/users/log-in.ts'
 import type { LoginLimit } from '../src/users/login-limit.ts'
-import type { Role, User } from '../src/users/model.ts'
-import { claimsSchema, issueToken, TOKEN_ALGORITHM, TOKEN_ISSUER } from '../src/users/tokens.ts'
+import type { User } from '../src/users/model.ts'
+import {
+  endStaffSession,
+  issueStaffToken,
+  readStaffSession,
+  STAFF,
+  STAFF_SESSION_S,
+  staffClaimsSchema,
+} from '../src/users/staff-sessions.ts'
+import { TOKEN_ALGORITHM, TOKEN_ISSUER } from '../src/users/tokens.ts'
+import { maySteer, type DashboardContext } from './context.ts'
+import { CSRF_COOKIE, csrfToken, hasCsrfToken } from './csrf.ts'
 import { loginPage } from './login-page.ts'
 
 const COOKIE = 'spike_dashboard'
-const SESSION_S = 8 * 3_600
 /** Stays after the logout, so that nobody locks an operator out of a browser that he has used before. */
 const DEVICE_COOKIE = 'spike_device'
-const ALLOWED_ROLES: readonly Role[] = ['operator', 'admin']
-const REFUSED = 'E-mail or password is wrong, or the account is no operator.'
+const REFUSED = 'E-mail or password is wrong, or the account may not see the dashboard.'
 const credentials = z.object({ email: z.email().max(254), password: z.string().min(1).max(128) })
 
 export interface SessionDependencies {
   key: KeyObject
+  csrfKey: KeyObject
   knex: Knex
   loginLimit: LoginLimit
   /** Cookies only over HTTPS. */
@@ -30,24 +38,19 @@ export interface SessionDependencies {
   home: string
 }
 
-type Middleware = (ctx: Context, next: Next) => Promise<void>
+type Middleware = (ctx: DashboardContext, next: Next) => Promise<void>
 
-/** Serves `/login` and `/logout`. */
-export function loginRoutes(deps: SessionDependencies): Middleware {
+/** Serves `/login`. */
+export function loginRoutes(deps: SessionDependencies): (ctx: Context, next: Next) => Promise<void> {
   return async (ctx, next) => {
-    if (ctx.path === '/login' && ctx.method === 'GET') return showLogin(ctx, undefined, 200)
-    if (ctx.path === '/login' && ctx.method === 'POST') return answerLogin(ctx, deps)
-    if (ctx.path === '/logout' && ctx.method === 'POST') {
-      allowSecureCookies(ctx, deps)
-      ctx.cookies.set(COOKIE, null, cookieOptions(deps))
-      return ctx.redirect('/login')
-    }
-    await next()
+    if (ctx.path !== '/login') return next()
+    if (ctx.method === 'GET') showLogin(ctx, undefined, 200)
+    if (ctx.method === 'POST') await answerLogin(ctx, deps)
   }
 }
 
-/** Lets only operators and admins pass; reads the account on every request, so that a change of it counts at once. */
-export function requireOperator(deps: SessionDependencies): Middleware {
+/** Lets staff pass; reads the account on every request, so that a change of it counts at once. */
+export function requireSession(deps: SessionDependencies): Middleware {
   const check = koaJwt({
     secret: async () => deps.key as never, // the library's type lacks key objects
     algorithms: [TOKEN_ALGORITHM],
@@ -59,28 +62,56 @@ export function requireOperator(deps: SessionDependencies): Middleware {
     getToken: (ctx) => ctx.cookies.get(COOKIE) ?? null,
   })
   return async (ctx, next) => {
-    await check(ctx, async () => undefined)
-    const claims = claimsSchema.safeParse(ctx.state.token)
-    const standing = claims.success ? await standingOf(deps.knex, claims.data) : undefined
-    if (standing?.kind === 'current' && ALLOWED_ROLES.includes(standing.role)) return next()
+    await check(ctx as Context, async () => undefined)
+    const { data: claims } = staffClaimsSchema.safeParse((ctx.state as { token?: unknown }).token)
+    const session = claims && (await readStaffSession(deps.knex, claims))
+    if (claims !== undefined && session !== undefined) {
+      ctx.state.session = { ...session, claims, csrf: csrfToken(deps.csrfKey, session.id) }
+      return next()
+    }
     if (ctx.method === 'GET' && ctx.accepts('html') !== false && !ctx.path.includes('/api/'))
       return ctx.redirect('/login')
-    ctx.status = 401
-    ctx.body = { error: 'UNAUTHENTICATED', message: 'Log in as operator or admin.' }
+    refuse(ctx, 401, 'UNAUTHENTICATED', 'Log in as viewer, operator or admin.')
+  }
+}
+
+/** Every write shows that it comes from a page of its own session. */
+export function requireCsrfToken(): Middleware {
+  return async (ctx, next) => {
+    if (isRead(ctx) || hasCsrfToken(ctx)) return next()
+    refuse(ctx, 403, 'FORBIDDEN', 'The page is out of date: load it again and repeat.')
+  }
+}
+
+/** The one check of rights: whoever can't steer can't write, on whatever route. */
+export function requireSteering(): Middleware {
+  return async (ctx, next) => {
+    if (isRead(ctx) || maySteer(ctx)) return next()
+    refuse(ctx, 403, 'FORBIDDEN', 'A viewer changes nothing.')
+  }
+}
+
+/** Ends the session, also for whoever has copied its cookie. */
+export function logoutRoute(deps: SessionDependencies): Middleware {
+  return async (ctx, next) => {
+    if (ctx.path !== '/logout' || ctx.method !== 'POST') return next()
+    await endStaffSession(deps.knex, ctx.state.session.claims)
+    allowSecureCookies(ctx, deps)
+    ctx.cookies.set(COOKIE, null, cookieOptions(deps))
+    ctx.cookies.set(CSRF_COOKIE, null, { ...cookieOptions(deps), httpOnly: false })
+    ctx.redirect('/login')
   }
 }
 
 /** Refuses writes that another site's page makes the browser send. */
-export function refuseCrossSite(): Middleware {
+export function refuseCrossSite(): (ctx: Context, next: Next) => Promise<void> {
   return async (ctx, next) => {
-    const safe = ['GET', 'HEAD', 'OPTIONS'].includes(ctx.method)
     const site = ctx.get('Sec-Fetch-Site')
     const origin = ctx.get('Origin')
     // Browsers say where a request comes from in Sec-Fetch-Site; older ones, and other programs, in Origin at most.
     const foreign = site === '' ? origin !== '' && hostOf(origin) !== ctx.host : site !== 'same-origin'
-    if (safe || !foreign) return next()
-    ctx.status = 403
-    ctx.body = { error: 'FORBIDDEN', message: 'Requests from other sites are refused.' }
+    if (isRead(ctx) || !foreign) return next()
+    refuse(ctx, 403, 'FORBIDDEN', 'Requests from other sites are refused.')
   }
 }
 
@@ -89,7 +120,7 @@ async function answerLogin(ctx: Context, deps: SessionDependencies): Promise<voi
   const input = credentials.safeParse((ctx.request as { body?: unknown }).body)
   if (!input.success) return showLogin(ctx, REFUSED, 401)
   const attempt = { ...input.data, ip: ctx.ip, deviceToken: ctx.cookies.get(DEVICE_COOKIE) }
-  const result = await logIn(deps, attempt, (user) => ALLOWED_ROLES.includes(user.role))
+  const result = await logIn(deps, attempt, (user) => STAFF.includes(user.role))
   switch (result.kind) {
     case 'limited':
       ctx.set('Retry-After', String(result.retryAfterS))
@@ -107,17 +138,29 @@ async function answerLogin(ctx: Context, deps: SessionDependencies): Promise<voi
 }
 
 function setCookies(ctx: Context, deps: SessionDependencies, user: User): void {
-  ctx.cookies.set(COOKIE, issueToken(deps.key, user, 'dashboard', SESSION_S), cookieOptions(deps))
+  const { token, id } = issueStaffToken(deps.key, user)
+  ctx.cookies.set(COOKIE, token, cookieOptions(deps))
   const device = issueDeviceToken(deps.key, user.email, randomUUID())
   ctx.cookies.set(DEVICE_COOKIE, device, { ...cookieOptions(deps, DEVICE_TOKEN_TTL_S), path: '/login' })
+  // Read by the script of Bull Board's page, which sends it back as a header.
+  ctx.cookies.set(CSRF_COOKIE, csrfToken(deps.csrfKey, id), { ...cookieOptions(deps), httpOnly: false })
+}
+
+function isRead(ctx: { method: string }): boolean {
+  return ['GET', 'HEAD', 'OPTIONS'].includes(ctx.method)
+}
+
+function refuse(ctx: Context | DashboardContext, status: number, error: string, message: string): void {
+  ctx.status = status
+  ctx.body = { error, message }
 }
 
 /** TLS ends at the proxy in front: the cookie is marked secure although this server speaks plain HTTP. */
-function allowSecureCookies(ctx: Context, deps: SessionDependencies): void {
+function allowSecureCookies(ctx: Context | DashboardContext, deps: SessionDependencies): void {
   if (deps.secure) ctx.cookies.secure = true
 }
 
-function cookieOptions(deps: SessionDependencies, maxAgeS = SESSION_S) {
+function cookieOptions(deps: SessionDependencies, maxAgeS = STAFF_SESSION_S) {
   return {
     httpOnly: true,
     sameSite: 'strict' as const,

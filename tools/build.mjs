@@ -1,4 +1,4 @@
-// Compiles the TypeScript sources to dist/ and puts the Lua scripts beside the compiled modules.
+// Compiles the TypeScript sources to dist/ and puts the Lua scripts and the browser's files beside the compiled modules.
 import { spawnSync } from 'node:child_process'
 import { cpSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
@@ -13,5 +13,10 @@ const compiled = spawnSync(
   },
 )
 if (compiled.status !== 0) process.exit(compiled.status ?? 1)
-for (const folder of ['src/reserve/lua', 'src/platform/redis/lua', 'src/platform/idempotency/lua'])
+for (const folder of [
+  'src/reserve/lua',
+  'src/platform/redis/lua',
+  'src/platform/idempotency/lua',
+  'dashboard/assets',
+])
   cpSync(`${root}${folder}`, `${root}dist/${folder}`, { recursive: true })

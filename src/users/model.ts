@@ -1,6 +1,6 @@
 import { Model } from 'objection'
 
-export const ROLES = ['user', 'operator', 'admin'] as const
+export const ROLES = ['user', 'viewer', 'operator', 'admin'] as const
 /** Fields that a list of users may be sorted by. */
 export const USER_SORTS = ['email', 'created_at'] as const
 

@@ -15,15 +15,22 @@ export function sendLogin(
   })
 }
 
-/** @returns headers of a logged-in browser */
-export async function logIn(dashboard: Client, account: Account): Promise<{ cookie: string }> {
+/** @returns headers of a logged-in browser, with the word that its pages send with every write */
+export async function logIn(
+  dashboard: Client,
+  account: Account,
+): Promise<{ cookie: string; 'x-xsrf-token': string }> {
   const reply = await sendLogin(dashboard, account)
-  expect(`${reply.status} ${reply.headers.get('location')}`).to.equal('302 /queues')
-  return { cookie: cookieOf(reply) }
+  expect(`${reply.status} ${reply.headers.get('location')}`).to.equal('302 /sales')
+  return { cookie: cookieOf(reply), 'x-xsrf-token': valueOf(reply, 'XSRF-TOKEN') }
 }
 
-/** The cookie that an answer sets, as the browser would send it back. */
+/** The cookie of the session that an answer sets, as the browser would send it back. */
 export function cookieOf(reply: Reply<unknown>): string {
-  const [cookie = ''] = (reply.headers.getSetCookie()[0] ?? '').split(';')
-  return cookie
+  return `spike_dashboard=${valueOf(reply, 'spike_dashboard')}`
+}
+
+function valueOf(reply: Reply<unknown>, name: string): string {
+  const cookie = reply.headers.getSetCookie().find((one) => one.startsWith(`${name}=`))
+  return cookie?.slice(name.length + 1).split(';')[0] ?? ''
 }

@@ -20,6 +20,7 @@ const CHECKS: { name: string; args: string[] }[] = [
   { name: 'format', args: ['node_modules/prettier/bin/prettier.cjs', '--check', '--log-level=warn', '.'] },
   { name: 'lint', args: ['node_modules/oxlint/bin/oxlint', '--type-aware', '--quiet', ...SOURCES] },
   { name: 'types', args: ['node_modules/typescript/bin/tsc', '--noEmit'] },
+  { name: 'browser types', args: ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.browser.json'] },
   {
     name: 'imports',
     args: [

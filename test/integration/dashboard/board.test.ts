@@ -22,7 +22,7 @@ interface BoardQueue {
 describe('the board of queues', () => {
   let world: World
   let dashboard: Client
-  let headers: { cookie: string }
+  let headers: Record<string, string>
   let queue: Queue
   let eventId: string
   let rid: string
@@ -80,7 +80,7 @@ describe('the board of queues', () => {
       'create-order true',
       'close-order false',
       'release-stock false',
-      'dead-letter false',
+      'dead-letter true',
     ])
     expect(queues.filter(({ allowRetries }) => allowRetries).map(({ name }) => name)).to.deep.equal([
       'close-order',

@@ -63,7 +63,7 @@ describe('the way into the dashboard', () => {
 
   it('leads from the root to the login form, which is a plain page', async () => {
     const root = await dashboard('GET', '/', { headers: HTML })
-    expect(`${root.status} ${root.headers.get('location')}`).to.equal('302 /queues')
+    expect(`${root.status} ${root.headers.get('location')}`).to.equal('302 /login')
     const form = await dashboard('GET', '/login', { headers: HTML })
     expect(form.status).to.equal(200)
     expect(form.headers.get('content-type')).to.match(/^text\/html/)
@@ -72,8 +72,9 @@ describe('the way into the dashboard', () => {
     expect((await dashboard('GET', '/healthz')).status).to.equal(200)
   })
 
-  for (const role of ['operator', 'admin'] as const)
-    it(`opens to an ${role}`, async () => opens(await logIn(dashboard, await createAccount(world, role))))
+  for (const role of ['viewer', 'operator', 'admin'] as const)
+    it(`opens to the role ${role}`, async () =>
+      opens(await logIn(dashboard, await createAccount(world, role))))
 
   it('does not open to a user, and does not say that the password was right', async () => {
     const user = await createAccount(world)
@@ -108,7 +109,11 @@ describe('the way into the dashboard', () => {
   it('sets a cookie that scripts and other sites do not get', async () => {
     const reply = await sendLogin(dashboard, operator)
     const cookies = reply.headers.getSetCookie().map((cookie) => cookie.toLowerCase().split('; '))
-    expect(cookies.map(([pair]) => pair?.split('=')[0])).to.deep.equal(['spike_dashboard', 'spike_device'])
+    expect(cookies.map(([pair]) => pair?.split('=')[0])).to.deep.equal([
+      'spike_dashboard',
+      'spike_device',
+      'xsrf-token', // the page's script reads this one; it opens nothing by itself
+    ])
     for (const [i, path] of ['path=/', 'path=/login'].entries()) {
       expect(cookies[i]).to.include.members([path, 'httponly', 'samesite=strict'])
       expect(cookies[i]?.some((flag) => flag.startsWith('domain='))).to.equal(false)
@@ -156,6 +161,38 @@ describe('the way into the dashboard', () => {
       .update({ password_hash: await hashPassword('another password') })
     await shut(session)
     await opens(await logIn(dashboard, { ...account, password: 'another password' }))
+  })
+
+  it('is shut to a copy of the cookie after the logout', async () => {
+    const session = await logIn(dashboard, operator)
+    const other = await logIn(dashboard, operator)
+    await opens(session)
+    expect((await dashboard('POST', '/logout', { headers: session })).status).to.equal(302)
+    await shut(session)
+    await opens(other)
+  })
+
+  it('takes no write without the word of its own session', async () => {
+    const { cookie, ...own } = await logIn(dashboard, operator)
+    const { cookie: _other, ...foreign } = await logIn(dashboard, operator)
+    const pause = (headers: Record<string, string>) =>
+      dashboard('PUT', '/queues/api/queues/close-order/pause', { headers: { cookie, ...headers } })
+    for (const headers of [
+      {},
+      foreign,
+      { 'x-xsrf-token': '' },
+      { 'x-xsrf-token': own['x-xsrf-token'].slice(1) },
+    ])
+      expect((await pause(headers)).status).to.equal(403)
+    const meta = `{${world.config.namespace}}:close-order:meta`
+    expect(await world.queueRedis.hget(meta, 'paused')).to.equal(null)
+    expect((await dashboard('POST', '/logout', { headers: { cookie } })).status).to.equal(403)
+    await opens({ cookie })
+    expect((await pause(own)).status).to.equal(200)
+    const resumed = await dashboard('PUT', '/queues/api/queues/close-order/resume', {
+      headers: { cookie, ...own },
+    })
+    expect(resumed.status).to.equal(200)
   })
 
   it('takes the cookie away at logout', async () => {

@@ -2,7 +2,7 @@
 import type { KeyObject } from 'node:crypto'
 import type { Redis } from 'ioredis'
 import type { Knex } from 'knex'
-import { reacquireOrder, type Reacquired } from './orders/reacquire.ts'
+import { reacquireOrder, type LateClaim, type Reacquired, type SaleView } from './orders/reacquire.ts'
 import {
   applyCallback,
   recordLateCapture,
@@ -83,9 +83,9 @@ async function reacquireLapsed(
   order: LateOrder,
 ): Promise<{ claim: Reacquired } | undefined> {
   if (order.close_reason !== 'lapsed') return undefined
-  const hasRoom = async (eventId: string, units: number): Promise<boolean> => {
+  const hasRoom: SaleView['hasRoom'] = async (eventId, units, earlier) => {
     try {
-      return Number(await redis.get(spikeKeys(eventId).stock)) >= units
+      return (await freeUnits(redis, eventId, earlier)) >= units
     } catch (error) {
       log.warn({ err: error, eventId }, 'stock not read for late money, which goes back then')
       return false
@@ -93,4 +93,16 @@ async function reacquireLapsed(
   }
   const newOwnRid = (eventId: string, userId: string) => newRid(eventId, userId, ridKey)
   return reacquireOrder(trx, order, { newRid: newOwnRid, hasRoom })
+}
+
+/** What Redis has left, less what late money has bought and Redis has not adopted yet; both of one read. */
+async function freeUnits(redis: Redis, eventId: string, earlier: readonly LateClaim[]): Promise<number> {
+  const { stock, states } = spikeKeys(eventId)
+  const read = redis.multi().get(stock)
+  for (const { rid } of earlier) read.hexists(states, rid)
+  const replies = (await read.exec()) ?? []
+  const failed = replies.find(([error]) => error !== null)
+  if (failed !== undefined) throw failed[0]
+  const [left, ...known] = replies.map(([, reply]) => Number(reply))
+  return earlier.reduce((free, { quantity }, i) => (known[i] === 1 ? free : free - quantity), left ?? 0)
 }

@@ -16,9 +16,18 @@ export interface SaleView {
   /**
    * Whether units are left that nobody has reserved. PostgreSQL does not know of reservations in flight, and their
    * buyers were in time: late money does not take from them.
+   * @param earlier what late money has bought before, of which that step may not have heard yet
    */
-  hasRoom: (eventId: string, units: number) => Promise<boolean>
+  hasRoom: (eventId: string, units: number, earlier: readonly LateClaim[]) => Promise<boolean>
 }
+
+export interface LateClaim {
+  rid: string
+  quantity: number
+}
+
+/** Stands where the id of a request belongs, for reservations that late money has made. */
+const REQUEST_ID = 'late-payment'
 
 /** The claim that the order has now; null for an ordinary order. */
 export type Reacquired = { rid: string; eventId: string } | null
@@ -26,7 +35,7 @@ export type Reacquired = { rid: string; eventId: string } | null
 /**
  * Takes the order's units once more, if all of them are free, and makes the order paid. A unit of a sale gets a new
  * reservation, because a released rid is final: the outbox sends it the way of every other one, and Redis adopts it.
- * Lock order: the order (by the caller), live claim, event or inventory.
+ * Lock order: the order (by the caller), the late money of the event, live claim, event or inventory.
  * @returns undefined when a unit is missing, the buyer has a live claim again, or the sale is over; nothing is
  * changed then
  */
@@ -53,6 +62,7 @@ async function reclaim(
   sale: SaleView,
   rid: string,
 ): Promise<Reacquired | undefined> {
+  const earlier = order.event_id === null ? [] : await lockLateMoney(trx, order.event_id)
   const { rows: claimed } = await trx.raw(
     `INSERT INTO spike_orders (reservation_id, event_id, user_id, order_id, quantity)
      SELECT :rid, event_id, user_id, order_id, quantity FROM spike_orders WHERE order_id = :orderId
@@ -64,13 +74,26 @@ async function reclaim(
   const [claim] = claimed as { event_id: string; quantity: number }[]
   if (claim === undefined) return undefined
   // Asked before the event's row is taken, which other batches wait for.
-  const room = await sale.hasRoom(claim.event_id, claim.quantity)
+  const room = await sale.hasRoom(claim.event_id, claim.quantity, earlier)
   if (!room || !(await takeUnits(trx, claim.event_id, claim.quantity))) {
     await trx('spike_orders').where('reservation_id', rid).delete()
     return undefined
   }
   await tellReservation(trx, rid)
   return { rid, eventId: claim.event_id }
+}
+
+/**
+ * Lets one payment of an event at a time look for room, until the end of its transaction: two that see the same free
+ * unit would take one from a buyer who was in time.
+ * @returns what late money has bought lately; what it bought longer ago, Redis knows
+ */
+async function lockLateMoney(trx: Knex.Transaction, eventId: string): Promise<LateClaim[]> {
+  await trx.raw('SELECT pg_advisory_xact_lock(hashtextextended(?, 0))', [`late-money:${eventId}`])
+  return trx('reservations')
+    .where({ event_id: eventId, request_id: REQUEST_ID })
+    .andWhere('reserved_at', '>', trx.raw(`now() - interval '10 minutes'`))
+    .select('rid', 'quantity')
 }
 
 async function takeUnits(trx: Knex.Transaction, eventId: string, units: number): Promise<boolean> {
@@ -89,8 +112,8 @@ async function tellReservation(trx: Knex.Transaction, rid: string): Promise<void
     `WITH reservation AS (
        INSERT INTO reservations
               (rid, event_id, user_id, quantity, epoch, reserved_at, request_id, status, decided_at)
-       SELECT s.reservation_id, s.event_id, s.user_id, s.quantity, e.epoch, now(), 'late-payment', 'ordered', now()
-         FROM spike_orders s JOIN spike_events e ON e.id = s.event_id WHERE s.reservation_id = ?
+       SELECT s.reservation_id, s.event_id, s.user_id, s.quantity, e.epoch, now(), :requestId, 'ordered', now()
+         FROM spike_orders s JOIN spike_events e ON e.id = s.event_id WHERE s.reservation_id = :rid
        RETURNING *
      )
      INSERT INTO outbox (topic, key, payload)
@@ -98,7 +121,7 @@ async function tellReservation(trx: Knex.Transaction, rid: string): Promise<void
               'rid', rid, 'event_id', event_id, 'user_id', user_id, 'quantity', quantity, 'epoch', epoch,
               'reserved_at_ms', floor(extract(epoch FROM reserved_at) * 1000)::bigint, 'request_id', request_id)
        FROM reservation`,
-    [rid],
+    { rid, requestId: REQUEST_ID },
   )
 }
 

@@ -64,12 +64,11 @@ export class Checker {
 
   /** Somebody asked for it, or late money bought it and Redis had the room. */
   #checkOrdered({ rid, user, quantity }: ReservationRow): void {
-    const { asked, late, lost } = this.#world
+    const { asked, late } = this.#world
     const bought = late.get(rid)
     const wanted = asked.get(rid)
     if (bought === undefined && (wanted?.user !== user || wanted.quantity !== quantity))
       throw new Violation('no phantom', `nobody asked for ${rid}`)
-    if (bought !== undefined && this.#lateUnderWay(rid)) lost.promises = true
     if (bought?.hadRoom === false)
       throw new Violation('late money takes only free units', `${rid} took a unit that was held`)
   }

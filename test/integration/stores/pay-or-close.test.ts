@@ -232,6 +232,31 @@ describe('paying against closing', () => {
     expect(tally(await decideReservations(world.knex, [rid]))).to.deep.equal({ ordered: 1 })
   })
 
+  it('does not let several late payers take what buyers in flight hold, though Redis hears of them later', async () => {
+    const eventId = await createSale(world, { stock: 5 })
+    const late = await order(world, eventId, 3)
+    const captures = await Promise.all(late.map(captureOf))
+    const ids = late.map(({ orderId }) => orderId)
+    await letLapse(world.knex, ids)
+    await closeLapsedOrders(world.knex, ids)
+    // Redis has taken nothing for those who have lapsed; of its five units, four are in flight.
+    const rids = (await buyerIds(world, 4)).map((userId) => ({ userId, rid: newRid(eventId) }))
+    for (const { userId, rid } of rids)
+      await world.scripts.reserve({ eventId, rid, userId, quantity: 1, requestId: 'test' })
+    const results = await Promise.all(captures.map(settle))
+    expect(results.sort()).to.deep.equal(['paid_late', 'refund_opened', 'refund_opened'])
+    await receiveReservations(
+      world.knex,
+      rids.map(({ userId, rid }) => accepted(eventId, userId, { rid })),
+    )
+    const decided = await decideReservations(
+      world.knex,
+      rids.map(({ rid }) => rid),
+    )
+    expect(tally(decided)).to.deep.equal({ ordered: 4 })
+    expect(await expectConserved(world.knex, eventId)).to.equal(0)
+  })
+
   it('gives one free unit to one of ten late payers, and the others their money back', async () => {
     const eventId = await createSale(world, { stock: 10 })
     const late = await order(world, eventId, 10)

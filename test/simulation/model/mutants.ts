@@ -20,6 +20,7 @@ export const MUTANTS = {
   'close-ignores-status': 'an order is closed at its deadline although it is paid',
   'pay-closed-order': 'money for a closed order makes it paid without its units',
   'refund-forgotten': 'late money that buys nothing opens no refund',
+  'late-money-forgets-the-earlier': 'late money counts units as free that other late money has bought',
   'late-money-takes-held-unit': 'late money takes a unit that a reservation in flight holds',
   'log-entry-deleted-on-confirm': 'a log entry ends when the broker confirms, not with the verdict',
   'relay-gives-up': 'the outbox relay marks rows that the broker has not confirmed',

@@ -93,6 +93,8 @@ export interface Postgres {
   paymentEvents: Map<string, { paymentId: string; kind: 'captured' | 'failed' }>
   refunds: Map<string, RefundRow>
   outbox: OutboxRow[]
+  /** Holder of the advisory lock of the event's late money. */
+  lateLock: object | undefined
   /** Holder of the event's advisory lock. */
   gateLock: object | undefined
   writes: number
@@ -113,6 +115,7 @@ export function openPostgres(
     paymentEvents: new Map(),
     refunds: new Map(),
     outbox: [],
+    lateLock: undefined,
     gateLock: undefined,
     writes: 0,
     planted,

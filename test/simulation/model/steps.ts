@@ -195,18 +195,46 @@ export function* settle(world: World, callback: Callback): Work {
   if (result.kind === 'paid')
     yield* leftToTheNet(effect(`mark paid ${result.rid}`, () => markPaid(world.redis, result.rid)))
   if (result.kind !== 'late') return
+  yield* underLateLock(world, (lock) => settleLocked(world, callback, lock))
+}
+
+function* settleLocked(world: World, callback: Callback, lock: object): Work {
+  const { txn } = callback
   const rid = world.newRid()
   const units = unitsOf(world, callback)
-  const room = yield* leftAsNoRoom(effect(`${txn} asks for room`, () => world.redis.stock >= units))
-  const hasRoom = room || world.has('late-money-takes-held-unit')
+  const room = yield* leftAsNoRoom(effect(`${txn} asks for room`, () => freeUnits(world) >= units))
+  const forgets = world.has('late-money-forgets-the-earlier') && world.redis.stock >= units
+  const hasRoom = room || forgets || world.has('late-money-takes-held-unit')
   if (room) world.lateUnderWay++
   try {
     yield* effect(`${txn} is late`, () => {
+      if (world.pg.lateLock !== lock) throw new StoreDown('the transaction is gone')
       if (settleLate(world.pg, callback, hasRoom, rid, world.now) === 'paid_late')
         world.late.set(rid, { hadRoom: room })
     })
   } finally {
     if (room) world.lateUnderWay--
+  }
+}
+
+/** What Redis has left, less what late money has bought and Redis has not adopted yet. */
+function freeUnits({ redis, pg, late }: World): number {
+  const unknown = [...late.keys()].filter((rid) => !redis.states.has(rid))
+  return unknown.reduce((free, rid) => free - (pg.claims.get(rid)?.quantity ?? 0), redis.stock)
+}
+
+/** One payment of the event at a time; one that would wait comes again, as the provider's callbacks do. */
+function* underLateLock(world: World, work: (lock: object) => Work): Work {
+  const lock = {}
+  try {
+    const taken = yield* effect('lock late money', () => {
+      world.pg.lateLock ??= lock
+      return world.pg.lateLock === lock
+    })
+    if (!taken) throw new StoreDown('late money is locked')
+    yield* work(lock)
+  } finally {
+    if (world.pg.lateLock === lock) world.pg.lateLock = undefined
   }
 }
 

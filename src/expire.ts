@@ -13,6 +13,12 @@ import type { spikeScripts } from './reserve/scripts.ts'
 /** How long a reservation may be missing from PostgreSQL before it can be given up; G of the rules. */
 export const GIVEN_UP_AFTER_MS = 60_000
 
+/**
+ * How long what is in no queue has had to come through. A consumer that hangs with a message in hand, where no depth of a
+ * queue shows it, loses its connection within three heartbeats, and another one gets the message.
+ */
+export const SETTLED_MS = 40_000
+
 /** What is written where the id of a request belongs, when nobody knows it any more. */
 export const NO_REQUEST = 'unknown'
 
@@ -46,20 +52,24 @@ interface LostDependencies {
 }
 
 /**
- * Makes a reservation void that no store knows any more, though it was made by us: Redis has lost it before the broker
- * had it. It may be on its way still while it is young, or while anything waits in the broker.
- * @returns false when it may be on its way
+ * Whether a reservation that no store knows any more, though it was made by us, is in the broker neither: Redis has lost
+ * it before the broker had it. While it is young, or while anything waits there, it may be on its way.
  */
-export async function expireLost(
+export async function isInNoQueue(
   { knex, backlog }: LostDependencies,
-  lost: { rid: string; eventId: string; userId: string },
+  rid: string,
   givenUpAfterMs: number,
 ): Promise<boolean> {
-  const reservedAtMs = madeAtMs(lost.rid)
-  if (!(await isLongAgo(knex, reservedAtMs, givenUpAfterMs / 1_000))) return false
+  if (!(await isLongAgo(knex, madeAtMs(rid), givenUpAfterMs / 1_000))) return false
   // A broker that does not answer may have it.
-  const waiting = await backlog().catch(() => undefined)
-  if (waiting !== 0) return false
+  return (await backlog().catch(() => undefined)) === 0
+}
+
+/** Makes a reservation void that no store and no queue knows. */
+export async function expireLost(
+  knex: Knex,
+  lost: { rid: string; eventId: string; userId: string },
+): Promise<void> {
   const tombstone: ReservationAccepted = {
     rid: lost.rid,
     event_id: lost.eventId,
@@ -67,9 +77,8 @@ export async function expireLost(
     // Nobody knows how many units it was. Redis gives back what its own record says, and nothing without one.
     quantity: 1,
     epoch: 1,
-    reserved_at_ms: reservedAtMs,
+    reserved_at_ms: madeAtMs(lost.rid),
     request_id: NO_REQUEST,
   }
   await expireReservations(knex, [tombstone])
-  return true
 }

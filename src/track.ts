@@ -3,7 +3,7 @@ import type { KeyObject } from 'node:crypto'
 import type { Redis } from 'ioredis'
 import type { Knex } from 'knex'
 import { CLOSE_REASONS, type ReleaseReason, type VoidReason } from './contracts/values.ts'
-import { expireLost, GIVEN_UP_AFTER_MS } from './expire.ts'
+import { expireLost, GIVEN_UP_AFTER_MS, isInNoQueue, SETTLED_MS } from './expire.ts'
 import { findReservations, type ReservationRow } from './orders/inbox.ts'
 import type { Logger } from './platform/logger.ts'
 import { readGate } from './reserve/gate.ts'
@@ -24,10 +24,20 @@ interface TrackDependencies {
   ridKey: KeyObject
   /** Reservations that wait in the broker, of all events. */
   backlog: () => Promise<number>
-  /** Age from which a reservation that no store knows is given up. */
-  givenUpAfterMs?: number
+  timing?: Timing
   log: Logger
 }
+
+interface Timing {
+  /** Age from which a reservation that no store knows is given up. */
+  givenUpAfterMs: number
+  /** How long no queue may have had it. */
+  settledMs: number
+}
+
+const TIMING: Timing = { givenUpAfterMs: GIVEN_UP_AFTER_MS, settledMs: SETTLED_MS }
+/** Lost reservations that are waited for; beyond it the oldest begins its wait anew. */
+const MAX_LOST = 10_000
 
 /**
  * Finds reservations by rid: in Redis while they are there, else in PostgreSQL. One that neither knows and that we have
@@ -40,6 +50,8 @@ export class Tracker {
    * kept, because a sale's first buyers all ask at the same time and one query is enough for them.
    */
   readonly #eventsByTag = new Map<string, Promise<string[]>>()
+  /** Since when lost reservations are known to be in no queue, by a clock that never jumps. */
+  readonly #inNoQueueSince = new Map<string, number>()
 
   constructor(deps: TrackDependencies) {
     this.#deps = deps
@@ -65,8 +77,25 @@ export class Tracker {
   async #giveUp(rid: string, userId: string): Promise<boolean> {
     const eventId = await this.#lostBy(rid)
     if (eventId === undefined) return false
-    const { givenUpAfterMs = GIVEN_UP_AFTER_MS } = this.#deps
-    return expireLost(this.#deps, { rid, userId, eventId }, givenUpAfterMs)
+    const { knex, timing = TIMING } = this.#deps
+    if (!(await isInNoQueue(this.#deps, rid, timing.givenUpAfterMs))) {
+      this.#inNoQueueSince.delete(rid)
+      return false
+    }
+    if (this.#inNoQueueForMs(rid) < timing.settledMs) return false
+    await expireLost(knex, { rid, userId, eventId })
+    this.#inNoQueueSince.delete(rid)
+    return true
+  }
+
+  #inNoQueueForMs(rid: string): number {
+    const now = performance.now()
+    const since = this.#inNoQueueSince.get(rid)
+    if (since !== undefined) return now - since
+    const [oldest] = this.#inNoQueueSince.keys()
+    if (oldest !== undefined && this.#inNoQueueSince.size >= MAX_LOST) this.#inNoQueueSince.delete(oldest)
+    this.#inNoQueueSince.set(rid, now)
+    return 0
   }
 
   /** Ids of the events that a rid may belong to: nearly always one, none for a rid that nobody was given. */

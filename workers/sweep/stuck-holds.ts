@@ -6,7 +6,7 @@
 import type { Redis } from 'ioredis'
 import type { Knex } from 'knex'
 import type { ReservationAccepted } from '../../src/contracts/messages/reservation-accepted.ts'
-import { expireHolds, GIVEN_UP_AFTER_MS, NO_REQUEST } from '../../src/expire.ts'
+import { expireHolds, GIVEN_UP_AFTER_MS, NO_REQUEST, SETTLED_MS } from '../../src/expire.ts'
 import { findReservations } from '../../src/orders/inbox.ts'
 import { Loop } from '../../src/platform/loop.ts'
 import type { Logger } from '../../src/platform/logger.ts'
@@ -37,10 +37,7 @@ interface Timing {
   strayAfterMs: number
   /** Age from which it may be given up. */
   givenUpAfterMs: number
-  /**
-   * How long our own copy has had to come through. A consumer that hangs with a message in hand, where no depth of a
-   * queue shows it, loses its connection within three heartbeats, and another one gets the message.
-   */
+  /** How long our own copy has had to come through. */
   settledMs: number
 }
 
@@ -49,7 +46,7 @@ const TIMING: Timing = {
   pauseByPass: 10,
   strayAfterMs: STRAY_AFTER_MS,
   givenUpAfterMs: GIVEN_UP_AFTER_MS,
-  settledMs: 40_000,
+  settledMs: SETTLED_MS,
 }
 /** Buyers wait, and a broker that does not answer makes passes long that walk over little. */
 const MAX_PAUSE_MS = 60_000
@@ -148,8 +145,7 @@ async function settle(
   const unsent = holds.filter(
     (hold) => !nowhere.has(hold) && (hold.unit.state === 'held' || !republisher.hasConfirmed(hold.unit.rid)),
   )
-  const copies = broker.isClosed ? [] : unsent.map(({ message }) => message)
-  const confirmed = await republisher.republish(eventId, copies)
+  const confirmed = await republisher.republish(eventId, broker.isClosed ? [] : unsent)
   if (unsent.length > 0 && confirmed.size === 0) broker.isClosed = true
   const undeliverable = unsent.filter(({ unit }) => unit.state === 'held' && !confirmed.has(unit.rid))
   const hopeless = waiting === undefined || waiting === 0 ? [...nowhere, ...undeliverable] : []
@@ -162,7 +158,7 @@ async function settle(
   log.warn({ eventId, expired, stuck: stuck.length }, 'held units were given up')
 }
 
-/** The id of the request is in the log, if that has an entry: the relay, which is sooner, takes it from there. */
+/** The request and its trace are named in the log, if that has an entry: the relay, which is sooner, takes them from there. */
 function messageOf(eventId: string, epoch: number, unit: TakenUnits): ReservationAccepted {
   return {
     rid: unit.rid,

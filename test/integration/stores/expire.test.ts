@@ -103,8 +103,8 @@ describe('a reservation that is given up', () => {
       return { eventId, userId, rid: newRid(eventId, userId, world.ridKey) }
     }
 
-    const tracker = (givenUpAfterMs = AT_ONCE, backlog = async () => 0) =>
-      new Tracker({ ...world, backlog, givenUpAfterMs })
+    const tracker = (givenUpAfterMs = AT_ONCE, backlog = async () => 0, settledMs = AT_ONCE) =>
+      new Tracker({ ...world, backlog, timing: { givenUpAfterMs, settledMs } })
 
     it('is void for its buyer, and for a message that comes later', async () => {
       const { eventId, rid, userId } = await lost()
@@ -137,6 +137,20 @@ describe('a reservation that is given up', () => {
       await world.redis.unlink(`{spike:${eventId}}:gate`)
       expect(await tracker().find(rid, userId)).to.deep.equal(waiting)
       expect(await rowOf(rid)).to.equal(undefined)
+    })
+
+    it('is waited for until a consumer that hangs with it in hand would have lost it to another', async () => {
+      const { rid, userId } = await lost()
+      let waiting = 0
+      const patient = tracker(AT_ONCE, async () => waiting, 300)
+      const told = () => patient.find(rid, userId)
+      await until('the first look', async () => (await told())?.status === 'reserving')
+      const began = performance.now()
+      waiting = 1 // it came back to the queue: the wait begins anew behind it
+      expect(await told()).to.deep.equal({ status: 'reserving' })
+      waiting = 0
+      await until('the end of the wait', async () => (await told())?.status === 'void')
+      expect(performance.now() - began).to.be.at.least(300)
     })
 
     it('is unknown when somebody has made it up, and leaves no trace', async () => {

@@ -7,13 +7,12 @@ import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { openApiDocument } from '../../src/http/contract/openapi.ts'
 import { apiPage } from './page.ts'
-import { leadToTypescript5 } from './typescript-5.ts'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 const GENERATED = 'Generated from src/http/contract by `npm run api`: change the contract, not this file.'
 
 async function generated(): Promise<Record<string, string>> {
-  leadToTypescript5()
+  await import('../lib/typescript-5.ts')
   const { default: toTypes, astToString } = await import('openapi-typescript')
   const document = openApiDocument()
   const types = astToString(await toTypes(structuredClone(document) as never))

@@ -9,8 +9,8 @@ const INTRODUCTION = `# The API, route by route
 
 The same as \`openapi.json\`, which a running process serves at \`/openapi.json\` and shows at \`/docs\`.
 
-Who: \`anyone\` is not asked for a token; \`visitor\` may come without one; \`user\` needs one; \`operator\` is an
-operator or an admin; \`provider\` signs its requests. \`internal\` routes are there for the networks of
+Who: \`anyone\` is not asked for a token; \`visitor\` may come without one; \`user\` needs one; \`viewer\` is a
+viewer, an operator or an admin; \`provider\` signs its requests. \`internal\` routes are there for the networks of
 \`INTERNAL_NETWORKS\` only in prod.
 
 On top of the errors of its own, a route can answer:

@@ -24,6 +24,10 @@ const CHECKS: { name: string; args: string[] }[] = [
   {
     name: 'imports',
     args: [
+      '--import',
+      'tsx',
+      '--import',
+      './tools/lib/typescript-5.ts',
       'node_modules/dependency-cruiser/bin/dependency-cruise.mjs',
       '--config',
       '.dependency-cruiser.cjs',

@@ -236,7 +236,7 @@ export interface paths {
         };
         /**
          * List spike events, the last to end first
-         * @description Drafts are listed with `state=draft` only, and for operators only.
+         * @description Drafts are listed with `state=draft` only, and for viewers, operators and admins only.
          */
         get: operations["listSpikeEvents"];
         put?: never;
@@ -257,7 +257,7 @@ export interface paths {
         };
         /**
          * Read a spike event with its remaining units
-         * @description A draft is there for operators only.
+         * @description A draft is there for viewers, operators and admins only.
          */
         get: operations["readSpikeEvent"];
         put?: never;
@@ -753,7 +753,7 @@ export interface components {
             id: string;
             email: string;
             /** @enum {string} */
-            role: "user" | "operator" | "admin";
+            role: "user" | "viewer" | "operator" | "admin";
         };
         /** @description An account, as an admin sees it. */
         Account: {
@@ -761,7 +761,7 @@ export interface components {
             id: string;
             email: string;
             /** @enum {string} */
-            role: "user" | "operator" | "admin";
+            role: "user" | "viewer" | "operator" | "admin";
             disabled: boolean;
             /** Format: date-time */
             created_at: string;
@@ -941,11 +941,17 @@ export interface components {
                     [key: string]: number;
                 };
             };
+            /** @description Reservations that PostgreSQL has received, by verdict. */
+            reservations: {
+                undecided: number;
+                ordered: number;
+                void: number;
+            };
             /** @description Reservations that got no order, by reason. */
             voids: {
                 [key: string]: number;
             };
-            /** @description The busiest second of each; null when there was none. */
+            /** @description The busiest second of each; null when there was none. Rejected requests are counted like `requests`. */
             peak: {
                 reservations: {
                     /** Format: date-time */
@@ -953,6 +959,11 @@ export interface components {
                     count: number;
                 } | null;
                 orders: {
+                    /** Format: date-time */
+                    second: string;
+                    count: number;
+                } | null;
+                rejected: {
                     /** Format: date-time */
                     second: string;
                     count: number;
@@ -973,6 +984,27 @@ export interface components {
                 refunded: number;
                 refunds: number;
                 currency: string;
+            };
+            /** @description From the first order to the last one made or closed, in equal steps, at most about 120 of them; steps in which nothing happened are left out. Null while there is no order. */
+            course: {
+                step_seconds: number;
+                points: {
+                    /**
+                     * Format: date-time
+                     * @description Begin of the step.
+                     */
+                    at: string;
+                    /** @description Orders made in it. */
+                    orders: number;
+                    /** @description Units without a live claim at its end. */
+                    free: number;
+                }[];
+            } | null;
+            /** @description Generation of the event's Redis state: 0 in a draft, then 1, and one more for each rebuild. */
+            epoch: number;
+            /** @description What was done to the event, by action of the audit log: `pause`, `stock`, `rebuild`, `repair` ... */
+            actions: {
+                [key: string]: number;
             };
             conservation: components["schemas"]["Conservation"];
         };
@@ -2130,7 +2162,7 @@ export interface operations {
                 page_size?: number;
                 /** @description Part of the e-mail. */
                 q?: string;
-                role?: "user" | "operator" | "admin";
+                role?: "user" | "viewer" | "operator" | "admin";
                 disabled?: "true" | "false";
                 /** @description `field,asc` or `field,desc`; fields: email, created_at */
                 sort?: string;
@@ -2185,7 +2217,7 @@ export interface operations {
             content: {
                 "application/json": {
                     /** @enum {string} */
-                    role?: "user" | "operator" | "admin";
+                    role?: "user" | "viewer" | "operator" | "admin";
                     disabled?: boolean;
                 };
             };

@@ -16,7 +16,7 @@ export interface Call<R extends RouteSpec> {
   query: Output<R['query']>
   body: Output<R['body']>
   /** Whose token it is; for visitors without one, and where tokens are not read, undefined. */
-  claims: R['access'] extends 'user' | 'operator' | 'admin' ? Claims : Claims | undefined
+  claims: R['access'] extends 'user' | 'viewer' | 'admin' ? Claims : Claims | undefined
   /** The version that `If-Match` names; undefined for `*` and where the route takes none. */
   expectedVersion: number | undefined
   /** The `Idempotency-Key` of the request, where the route takes one and one was sent. */

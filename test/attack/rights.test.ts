@@ -30,7 +30,7 @@ const RIGHTS: Record<RouteName, Access> = {
   deleteProduct: 'admin',
   readInventory: 'anyone',
   adjustInventory: 'admin',
-  listInventoryMovements: 'operator',
+  listInventoryMovements: 'viewer',
   listSpikeEvents: 'visitor',
   readSpikeEvent: 'visitor',
   createSpikeEvent: 'admin',
@@ -42,8 +42,8 @@ const RIGHTS: Record<RouteName, Access> = {
   rebuildSpikeEvent: 'admin',
   repairSpikeEvent: 'admin',
   adjustSpikeStock: 'admin',
-  readConservation: 'operator',
-  readReport: 'operator',
+  readConservation: 'viewer',
+  readReport: 'viewer',
   buy: 'user',
   readReservation: 'user',
   streamReservation: 'user',
@@ -62,7 +62,7 @@ const RIGHTS: Record<RouteName, Access> = {
   docsAsset: 'anyone',
 }
 
-const CALLERS = ['anon', 'user', 'operator', 'admin'] as const
+const CALLERS = ['anon', 'user', 'viewer', 'operator', 'admin'] as const
 type Caller = (typeof CALLERS)[number]
 
 /** What keeps a caller out; undefined when nothing does. */
@@ -70,8 +70,13 @@ const REFUSAL: Record<Access, Partial<Record<Caller, string>>> = {
   anyone: {},
   visitor: {},
   user: { anon: '401 UNAUTHENTICATED' },
-  operator: { anon: '401 UNAUTHENTICATED', user: '403 FORBIDDEN' },
-  admin: { anon: '401 UNAUTHENTICATED', user: '403 FORBIDDEN', operator: '403 FORBIDDEN' },
+  viewer: { anon: '401 UNAUTHENTICATED', user: '403 FORBIDDEN' },
+  admin: {
+    anon: '401 UNAUTHENTICATED',
+    user: '403 FORBIDDEN',
+    viewer: '403 FORBIDDEN',
+    operator: '403 FORBIDDEN',
+  },
   provider: Object.fromEntries(CALLERS.map((caller) => [caller, '401 INVALID_SIGNATURE'])),
 }
 
@@ -94,7 +99,7 @@ describe('attacks on rights', () => {
     await world.start('api')
     root = createAttackClient(world.apiUrl)
     api = createAttackClient(`${world.apiUrl}/api/v1`)
-    for (const role of ['user', 'operator', 'admin'] as const)
+    for (const role of ['user', 'viewer', 'operator', 'admin'] as const)
       tokens[role] = (await createAccount(world, role)).token
     ;[victim, thief] = (await createBuyers(world, 2)) as [LoadBuyer, LoadBuyer]
     eventId = await createSale(world)

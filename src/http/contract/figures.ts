@@ -78,10 +78,15 @@ export const reportData = z
         'Purchase requests that reached the gate, counted best effort: written once a second, lost with Redis. ' +
           'Requests that were refused before (no gate, limits, overload) are not in it.',
       ),
+    reservations: z
+      .object({ undecided: count, ordered: count, void: count })
+      .describe('Reservations that PostgreSQL has received, by verdict.'),
     voids: z.record(z.string(), count).describe('Reservations that got no order, by reason.'),
     peak: z
-      .object({ reservations: perSecond, orders: perSecond })
-      .describe('The busiest second of each; null when there was none.'),
+      .object({ reservations: perSecond, orders: perSecond, rejected: perSecond })
+      .describe(
+        'The busiest second of each; null when there was none. Rejected requests are counted like `requests`.',
+      ),
     sold_out_after_ms: z
       .int()
       .nullable()
@@ -90,6 +95,30 @@ export const reportData = z
     revenue: z
       .object({ captured: amount, refunded: amount, refunds: count, currency: z.string() })
       .describe('Money taken; of it what has to be given back, with the number of refunds, done or open.'),
+    course: z
+      .object({
+        step_seconds: z.int().min(1),
+        points: z.array(
+          z.object({
+            at: timestamp.describe('Begin of the step.'),
+            orders: count.describe('Orders made in it.'),
+            free: units.describe('Units without a live claim at its end.'),
+          }),
+        ),
+      })
+      .nullable()
+      .describe(
+        'From the first order to the last one made or closed, in equal steps, at most about 120 of them; steps in ' +
+          'which nothing happened are left out. Null while there is no order.',
+      ),
+    epoch: count.describe(
+      "Generation of the event's Redis state: 0 in a draft, then 1, and one more for each rebuild.",
+    ),
+    actions: z
+      .record(z.string(), count)
+      .describe(
+        'What was done to the event, by action of the audit log: `pause`, `stock`, `rebuild`, `repair` ...',
+      ),
     conservation: conservationData,
   })
   .meta({ id: 'SaleReport' })
@@ -105,7 +134,7 @@ export const figureRoutes = {
       'and 6 hold at any moment; 3 (drift) compares both stores and is exact only while nothing is in flight, so it ' +
       'may fail for a moment during a sale; 7 needs running workers. Walks over every reservation of the event, so ' +
       'it may take seconds for a big one.',
-    access: 'operator',
+    access: 'viewer',
     limit: 'read',
     params: idParams,
     replies: { 200: { description: 'The invariants as numbers.', data: conservationData } },
@@ -117,7 +146,7 @@ export const figureRoutes = {
     tag: 'spike events',
     summary: 'What a sale brought',
     description: 'Zeros for a draft. Walks over every reservation and order of the event.',
-    access: 'operator',
+    access: 'viewer',
     limit: 'read',
     params: idParams,
     replies: { 200: { description: 'The report; final once the sale has ended.', data: reportData } },

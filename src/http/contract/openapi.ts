@@ -20,7 +20,7 @@ const SECURITY: Readonly<Record<Access, readonly Json[]>> = {
   anyone: [],
   visitor: [{}, { bearer: [] }],
   user: [{ bearer: [] }],
-  operator: [{ bearer: [] }],
+  viewer: [{ bearer: [] }],
   admin: [{ bearer: [] }],
   provider: [{ signature: [] }],
 }

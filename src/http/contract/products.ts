@@ -173,7 +173,7 @@ export const productRoutes = {
     path: '/products/:id/inventory/adjustments',
     tag: 'products',
     summary: "List a product's ledger, the newest first",
-    access: 'operator',
+    access: 'viewer',
     limit: 'read',
     params: idParams,
     query: listQuery({}),

@@ -6,10 +6,10 @@ import type { z } from 'zod'
 import { ERROR_NAMES, type ErrorName } from '../errors.ts'
 
 /**
- * Who may call a route. `operator` includes admins. `anyone`: tokens are not read. `visitor`: may come without a
+ * Who may call a route. `viewer` includes operators and admins. `anyone`: tokens are not read. `visitor`: may come without a
  * token, but one that is sent has to be good. `provider` signs its requests instead.
  */
-export type Access = 'anyone' | 'visitor' | 'user' | 'operator' | 'admin' | 'provider'
+export type Access = 'anyone' | 'visitor' | 'user' | 'viewer' | 'admin' | 'provider'
 
 /** Which windows a request is counted in; see `limits.ts` for the numbers. */
 export type LimitClass = 'none' | 'login' | 'purchase' | 'write' | 'read'
@@ -64,7 +64,7 @@ export function errorsOf(route: RouteSpec): ErrorName[] {
   const implied: [boolean, ErrorName[]][] = [
     [[route.params, route.query, route.body].some(Boolean), ['VALIDATION_FAILED']],
     [access !== 'anyone' && access !== 'provider', ['UNAUTHENTICATED']],
-    [access === 'operator' || access === 'admin', ['FORBIDDEN']],
+    [access === 'viewer' || access === 'admin', ['FORBIDDEN']],
     [route.limit !== 'none', ['RATE_LIMITED']],
     [route.method !== 'get', ['VALIDATION_FAILED', 'PAYLOAD_TOO_LARGE', 'UNSUPPORTED_MEDIA_TYPE']],
     [route.idempotency !== undefined, ['IDEMPOTENCY_IN_FLIGHT', 'IDEMPOTENCY_MISMATCH', 'RATE_LIMITED']],

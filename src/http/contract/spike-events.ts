@@ -124,7 +124,7 @@ export const spikeEventRoutes = {
     path: '/spike-events',
     tag: 'spike events',
     summary: 'List spike events, the last to end first',
-    description: 'Drafts are listed with `state=draft` only, and for operators only.',
+    description: 'Drafts are listed with `state=draft` only, and for viewers, operators and admins only.',
     access: 'visitor',
     limit: 'read',
     query: listQuery({
@@ -141,7 +141,7 @@ export const spikeEventRoutes = {
     path: '/spike-events/:id',
     tag: 'spike events',
     summary: 'Read a spike event with its remaining units',
-    description: 'A draft is there for operators only.',
+    description: 'A draft is there for viewers, operators and admins only.',
     access: 'visitor',
     limit: 'read',
     params: idParams,

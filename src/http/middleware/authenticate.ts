@@ -18,8 +18,8 @@ interface AccessDependencies {
   paymentSecret: string
 }
 
-const ROLES_OF: Record<'operator' | 'admin', readonly Role[]> = {
-  operator: ['operator', 'admin'],
+const ROLES_OF: Record<'viewer' | 'admin', readonly Role[]> = {
+  viewer: ['viewer', 'operator', 'admin'],
   admin: ['admin'],
 }
 
@@ -37,7 +37,7 @@ export function accessGuard(deps: AccessDependencies): (access: Access) => Middl
         return (ctx, next) => (ctx.get('Authorization') === '' ? next() : authenticate(ctx, next))
       case 'user':
         return authenticate
-      case 'operator':
+      case 'viewer':
       case 'admin':
         return requireRole(readToken, deps.knex, ROLES_OF[access])
     }

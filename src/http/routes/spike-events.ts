@@ -44,7 +44,7 @@ export function spikeEventHandlers(deps: {
     return { status, data, headers: { ETag: etagOf(data) } }
   }
 
-  /** Drafts are the business of operators; the database is asked, whatever an older token says. */
+  /** Drafts are no business of buyers; the database is asked, whatever an older token says. */
   async function seesDrafts(claims: Claims | undefined): Promise<boolean> {
     const standing = claims === undefined ? undefined : await standingOf(knex, claims)
     return standing?.kind === 'current' && standing.role !== 'user'

@@ -10,7 +10,7 @@ import { createWorld, type World } from '../../support/world.ts'
 
 type Caller = Role | 'anon'
 
-const CALLERS: readonly Caller[] = ['anon', 'user', 'operator', 'admin']
+const CALLERS: readonly Caller[] = ['anon', 'user', 'viewer', 'operator', 'admin']
 const IF_MATCH = { 'if-match': '"1"' }
 
 /** Every route of products, with a request that succeeds, and who may send it. */
@@ -63,7 +63,7 @@ const ROUTES: {
     path: (id) => `/products/${id}/inventory/adjustments`,
     ask: () => ({}),
     status: 200,
-    allowed: ['operator', 'admin'],
+    allowed: ['viewer', 'operator', 'admin'],
   },
 ]
 
@@ -76,7 +76,7 @@ describe('who may do what with products', () => {
     world = await createWorld({ RATE_LIMIT: 'off' })
     await world.start('api')
     api = createClient(`${world.apiUrl}/api/v1`)
-    for (const role of ['user', 'operator', 'admin'] as const)
+    for (const role of ['user', 'viewer', 'operator', 'admin'] as const)
       tokens[role] = (await createAccount(world, role)).token
   })
   after(() => world.close())

@@ -39,12 +39,12 @@ describe('the figures of a sale over HTTP', () => {
   const reportOf = (id: string) => read<Report>(`/spike-events/${id}/report`)
 
   for (const path of ['conservation', 'report']) {
-    it(`of the ${path} are for operators and admins only`, async () => {
+    it(`of the ${path} are for viewers, operators and admins only`, async () => {
       const url = `/spike-events/${await createSale(world)}/${path}`
       expectRefusal(await api('GET', url), 401, 'UNAUTHENTICATED')
       const { token } = await createAccount(world)
       expectRefusal(await api('GET', url, { token }), 403, 'FORBIDDEN')
-      for (const role of ['operator', 'admin'] as const)
+      for (const role of ['viewer', 'operator', 'admin'] as const)
         await read(url, (await createAccount(world, role)).token)
     })
 

@@ -26,7 +26,7 @@ describe('reading spike events', () => {
     world = await createWorld({ RATE_LIMIT: 'off', REDIS_URL: redis.urlOf(REDIS_URL) })
     await world.start('api')
     api = createClient(`${world.apiUrl}/api/v1`)
-    for (const role of ['user', 'operator', 'admin'] as const)
+    for (const role of ['user', 'viewer', 'operator', 'admin'] as const)
       accounts[role] = await createAccount(world, role)
   })
   after(async () => {
@@ -93,8 +93,8 @@ describe('reading spike events', () => {
       expect(reply.body.data.items.map((event) => event.state)).to.deep.equal(['ended', 'ended'])
     })
 
-    it('finds drafts for operators and admins', async () => {
-      for (const role of ['operator', 'admin'] as const)
+    it('finds drafts for viewers, operators and admins', async () => {
+      for (const role of ['viewer', 'operator', 'admin'] as const)
         expect(idsOf(await list(`product_id=${productId}&state=draft`, accounts[role].token))).to.deep.equal([
           events.draft,
         ])
@@ -166,9 +166,9 @@ describe('reading spike events', () => {
       }
     })
 
-    it('is there for operators and admins before', async () => {
+    it('is there for viewers, operators and admins before', async () => {
       const draft = await createDraft(world)
-      for (const role of ['operator', 'admin'] as const) {
+      for (const role of ['viewer', 'operator', 'admin'] as const) {
         const reply = await api<EventData>('GET', `/spike-events/${draft}`, { token: accounts[role].token })
         expect(reply.status, reply.text).to.equal(200)
         expect(reply.body.data).to.include({ id: draft, state: 'draft', stock: 10, remaining: null })

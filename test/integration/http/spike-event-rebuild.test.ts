@@ -53,7 +53,7 @@ describe('rebuilding an event over HTTP', () => {
 
   it('is for admins, and for events that were published', async () => {
     const eventId = await createSale(world)
-    for (const role of ['user', 'operator'] as const)
+    for (const role of ['user', 'viewer', 'operator'] as const)
       expectRefusal(await rebuild(eventId, (await createAccount(world, role)).token), 403, 'FORBIDDEN')
     expectRefusal(await api('POST', `/spike-events/${eventId}/rebuild`), 401, 'UNAUTHENTICATED')
     expectRefusal(await rebuild(randomUUID()), 404, 'NOT_FOUND')

@@ -50,7 +50,7 @@ describe('who may run a sale', () => {
 
   it('is nobody without a token', () => refusedEverywhere(undefined, 401, 'UNAUTHENTICATED'))
 
-  for (const role of ['user', 'operator'] as Role[])
+  for (const role of ['user', 'viewer', 'operator'] as Role[])
     it(`is no ${role}`, async () => {
       const { token } = await createAccount(world, role)
       await refusedEverywhere(token, 403, 'FORBIDDEN')

@@ -56,6 +56,24 @@ export function rebuildSale(deps: RebuildDependencies, id: string, actor: Actor)
 }
 
 /**
+ * As `rebuildSale`, unless the event has been rebuilt since it was in this epoch: whoever presses a button twice wants
+ * one rebuild.
+ */
+export function rebuildFrom(
+  deps: RebuildDependencies,
+  id: string,
+  epoch: number,
+  actor: Actor,
+): Promise<Rebuilt | { kind: 'rebuilt_since' }> {
+  return withLockConnection(deps, async (lock) => {
+    await lockGate(lock, id)
+    const event = await SpikeEvent.query(deps.knex).findById(id).select('epoch')
+    if (event !== undefined && event.epoch !== epoch) return { kind: 'rebuilt_since' }
+    return rebuildLocked(deps, lock, id, actor, () => backlogDrained(deps))
+  })
+}
+
+/**
  * Rebuilds an event when that is needed, unless somebody else has its lock, and with it the work.
  * @param isNeeded asked under the lock: whoever had it before may have done it
  * @returns whether it was rebuilt

@@ -95,7 +95,7 @@ describe('attacks of a viewer on the dashboard', () => {
     expect(paths).to.include.members([
       'POST /sales/:id/pause',
       'POST /sales/:id/repair',
-      'POST /dead-letters/replay',
+      'POST /dead-letters/groups/:group/replay',
       'PUT /queues/api/queues/:queueName/retry/:queueStatus',
       'POST /queues/api/queues/:queueName/add',
     ])

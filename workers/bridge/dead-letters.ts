@@ -5,9 +5,14 @@
  */
 import { createHash } from 'node:crypto'
 import type { ConsumeMessage } from 'amqplib'
-import type { DeadLetter } from '../../src/contracts/jobs/dead-letter.ts'
+import {
+  REPLAY_COUNT_HEADER,
+  REPLAYED_BY_HEADER,
+  type DeadLetter,
+} from '../../src/contracts/jobs/dead-letter.ts'
 import { SIGNATURE_HEADER } from '../../src/contracts/messages/signature.ts'
 import { declareTopology, type Topology } from '../../src/contracts/messages/topology.ts'
+import { id } from '../../src/contracts/values.ts'
 import type { ExhaustedJob } from '../../src/platform/bullmq/worker.ts'
 import type { Logger } from '../../src/platform/logger.ts'
 import { BatchConsumer } from '../../src/platform/rabbitmq/batch-consumer.ts'
@@ -22,6 +27,7 @@ const ATTEMPTS_HEADER = 'x-attempts'
 const MAX_PAYLOAD_CHARS = 16_384
 const MAX_REASON_CHARS = 2_000
 const MAX_SIGNATURE_CHARS = 100
+const MAX_ORIGIN_CHARS = 200
 
 /** @param publisher publishes to the dead-letter exchange */
 export function parkWith(publisher: ConfirmPublisher): Park {
@@ -37,6 +43,7 @@ export function parkWith(publisher: ConfirmPublisher): Park {
         [ORIGIN_HEADER]: origin,
         [ATTEMPTS_HEADER]: Math.max(attempts, deliveryCount(delivery)),
         ...(signature === undefined ? {} : { [SIGNATURE_HEADER]: signature }),
+        ...replayHeaders(replayOf(delivery)),
       },
     })
     if (outcome !== 'confirmed') throw new Error(`message not parked: ${outcome}`)
@@ -80,16 +87,18 @@ export function letterOfJob(job: ExhaustedJob): DeadLetter {
 function letterOfMessage(message: ConsumeMessage): DeadLetter {
   const headers = message.properties.headers ?? {}
   const death = headers['x-death']?.[0]
-  const origin = String(headers[ORIGIN_HEADER] ?? death?.queue ?? 'unknown')
+  const origin = String(headers[ORIGIN_HEADER] ?? death?.queue ?? 'unknown').slice(0, MAX_ORIGIN_CHARS)
+  const payload = message.content.toString('utf8').slice(0, MAX_PAYLOAD_CHARS)
   return {
     id: `message-${idOf(message, origin)}`,
     source: 'message',
     origin,
-    reason: String(headers[REASON_HEADER] ?? death?.reason ?? 'unknown'),
+    reason: String(headers[REASON_HEADER] ?? death?.reason ?? 'unknown').slice(0, MAX_REASON_CHARS),
     attempts: countOf(headers[ATTEMPTS_HEADER] ?? death?.count),
-    payload: message.content.toString('utf8').slice(0, MAX_PAYLOAD_CHARS),
+    payload,
+    ...(Buffer.from(payload).equals(message.content) ? {} : { cut: true as const }),
     signature: signatureOf(message),
-    replays: 0,
+    ...replayOf(message),
     dead_at: new Date().toISOString(),
   }
 }
@@ -98,6 +107,19 @@ function letterOfMessage(message: ConsumeMessage): DeadLetter {
 function signatureOf({ properties }: ConsumeMessage): string | undefined {
   const signature: unknown = properties.headers?.[SIGNATURE_HEADER]
   return typeof signature === 'string' && signature.length <= MAX_SIGNATURE_CHARS ? signature : undefined
+}
+
+/** What its sender says of earlier replays; only shown, so that a made-up count can do no harm. */
+function replayOf({ properties }: ConsumeMessage): Pick<DeadLetter, 'replays' | 'replayed_by'> {
+  const count: unknown = properties.headers?.[REPLAY_COUNT_HEADER]
+  if (count === undefined) return { replays: 0 }
+  const { data: by } = id.safeParse(properties.headers?.[REPLAYED_BY_HEADER])
+  return { replays: countOf(count), ...(by === undefined ? {} : { replayed_by: by }) }
+}
+
+function replayHeaders({ replays, replayed_by: by }: ReturnType<typeof replayOf>) {
+  if (replays === 0) return {}
+  return { [REPLAY_COUNT_HEADER]: replays, ...(by === undefined ? {} : { [REPLAYED_BY_HEADER]: by }) }
 }
 
 /** Nobody vouches for the headers of a dead letter: what is no count counts as one. */
@@ -117,8 +139,11 @@ function idOf(message: ConsumeMessage, origin: string): string {
 /** @param delivery tells apart messages that are alike to the letter */
 function digestOf(origin: string, message: ConsumeMessage, delivery: string): string {
   // With the signature, so that a forged copy does not stand for the genuine message.
-  const name = JSON.stringify([origin, message.properties.messageId, signatureOf(message), delivery])
-  return createHash('sha256').update(name).update(message.content).digest('hex').slice(0, 32)
+  const name: unknown[] = [origin, message.properties.messageId, signatureOf(message), delivery]
+  // One that died again after a replay is a new letter, beside the one that was put back.
+  const { replays } = replayOf(message)
+  if (replays > 0) name.push(replays)
+  return createHash('sha256').update(JSON.stringify(name)).update(message.content).digest('hex').slice(0, 32)
 }
 
 function deliveryCount(message: ConsumeMessage): number {

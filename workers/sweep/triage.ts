@@ -4,22 +4,23 @@
  * durable, and everything is idempotent, so any number of workers may do this at the same time.
  */
 import type { Job, Queue } from 'bullmq'
-import type { Redis } from 'ioredis'
-import type { Knex } from 'knex'
-import type { CloseOrderPayload } from '../../src/contracts/jobs/close-order.ts'
-import type { CreateOrderPayload } from '../../src/contracts/jobs/create-order.ts'
 import { deadLetterJob, type DeadLetter } from '../../src/contracts/jobs/dead-letter.ts'
-import type { ReleaseStockPayload } from '../../src/contracts/jobs/release-stock.ts'
-import type { MessageSigner } from '../../src/contracts/messages/signature.ts'
-import type { Topology } from '../../src/contracts/messages/topology.ts'
-import { receiveReservations } from '../../src/orders/inbox.ts'
+import {
+  debtOf,
+  debtOfJob,
+  isHandedOver,
+  revive,
+  standingsOf,
+  type Debt,
+  type DebtDependencies,
+} from '../../src/dead-letters/debts.ts'
+import { stampReplay } from '../../src/dead-letters/letters.ts'
 import { removeFinished, type JobProducer } from '../../src/platform/bullmq/job.ts'
 import { withFailpoint } from '../../src/platform/failpoints.ts'
 import { Loop } from '../../src/platform/loop.ts'
 import type { Logger } from '../../src/platform/logger.ts'
 import { isStoreTrouble } from '../../src/platform/store-trouble.ts'
 import { letterOfJob } from '../bridge/dead-letters.ts'
-import { debtOf, debtOfJob, standingsOf, type Debt, type Standing } from './debts.ts'
 
 const PAUSE_MS = 3_000
 const PAGE = 100
@@ -28,14 +29,7 @@ const MAX_REPLAYS = 10
 const FIRST_PAUSE_MS = 5_000
 const LONGEST_PAUSE_MS = 600_000
 
-interface TriageDependencies {
-  knex: Knex
-  redis: Redis
-  signer: MessageSigner
-  topology: Topology
-  createOrders: JobProducer<'create-order', CreateOrderPayload>
-  closeOrders: JobProducer<'close-order', CloseOrderPayload>
-  releases: JobProducer<'release-stock', ReleaseStockPayload>
+interface TriageDependencies extends DebtDependencies {
   deadLetters: JobProducer<'dead-letter', DeadLetter>
   log: Logger
 }
@@ -92,7 +86,7 @@ class Pages {
 /** Jobs whose work is done go; the others get a letter, which a process that died has kept from them. */
 async function triageFailed(deps: TriageDependencies, jobs: readonly Job[]): Promise<number> {
   const debts = jobs.map((job) => debtOfJob(job.queueName, job.data))
-  const standings = await standingsByDebt(deps, debts)
+  const standings = await standingsOf(deps, debts)
   const isSettled = (_job: Job, i: number) => standings[i] === 'settled'
   await deps.deadLetters.addBulk(
     jobs.filter((job, i) => !isSettled(job, i)).map((job) => ({ payload: letterOfJob(exhausted(job)) })),
@@ -118,7 +112,7 @@ async function triageLetters(deps: TriageDependencies, jobs: readonly Job[]): Pr
     const debt = debtOf(letter, deps)
     return debt === undefined ? [] : [{ job, letter, debt }]
   })
-  const standings = await standingsByDebt(
+  const standings = await standingsOf(
     deps,
     letters.map(({ debt }) => debt),
   )
@@ -147,40 +141,13 @@ async function retry(deps: TriageDependencies, open: OpenLetter): Promise<boolea
   try {
     await withFailpoint('triage.after-revive', () => revive(deps, debt))
     deps.log.info(described(open), 'dead letter tried again')
-    // The job is as good as the message was, and has letters of its own.
-    if (letter.source === 'message' && debt.kind === 'close') return true
+    if (isHandedOver(letter, debt)) return true
   } catch (error) {
     if (isStoreTrouble(error)) throw error
     deps.log.warn({ ...described(open), err: error }, 'dead letter failed again')
   }
-  const counted: DeadLetter = {
-    ...letter,
-    replays: letter.replays + 1,
-    replayed_at: new Date().toISOString(),
-  }
-  await job.updateData(counted).catch(async (error: unknown) => {
-    if ((await job.getState()) !== 'unknown') throw error // else another process has settled it
-  })
+  await stampReplay(job, letter, undefined)
   return false
-}
-
-function revive(deps: TriageDependencies, debt: Debt): Promise<void> {
-  switch (debt.kind) {
-    case 'verdict':
-      return reviveReservation(deps, debt)
-    case 'close':
-      return deps.closeOrders.ensure({ order_id: debt.id })
-    case 'release':
-      return deps.releases.ensure({ rid: debt.id })
-  }
-}
-
-async function reviveReservation(
-  { knex, createOrders }: Pick<TriageDependencies, 'knex' | 'createOrders'>,
-  { id: rid, reservation }: Extract<Debt, { kind: 'verdict' }>,
-): Promise<void> {
-  if (reservation !== undefined) await receiveReservations(knex, [reservation])
-  await createOrders.ensure({ rid })
 }
 
 const described = ({ letter, debt }: OpenLetter) => ({
@@ -190,14 +157,3 @@ const described = ({ letter, debt }: OpenLetter) => ({
   about: debt.id,
   replays: letter.replays,
 })
-
-/** For what owes nothing that can be told, undefined. */
-async function standingsByDebt(
-  stores: { knex: Knex; redis: Redis },
-  debts: readonly (Debt | undefined)[],
-): Promise<(Standing | undefined)[]> {
-  const known = debts.filter((debt) => debt !== undefined)
-  const standings = await standingsOf(stores, known)
-  const byDebt = new Map(known.map((debt, i) => [debt, standings[i]]))
-  return debts.map((debt) => debt && byDebt.get(debt))
-}

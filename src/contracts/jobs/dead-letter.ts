@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { defineJob } from '../../platform/bullmq/job.ts'
+import { id } from '../values.ts'
 
 /**
  * Where the dead letters of RabbitMQ and of BullMQ end: one queue without a worker, shown on the dashboard. The triage
@@ -17,18 +18,26 @@ export const deadLetterJob = defineJob({
     attempts: z.int().min(0),
     /** The message as text, or the job's payload. */
     payload: z.unknown(),
+    /** True when the message was longer, or no text: what is kept of it can't be put back. */
+    cut: z.literal(true).optional(),
     /** What a message was signed with. */
     signature: z.string().optional(),
-    /** How often the triage has tried it again, and when it did last. */
+    /** How often it was tried again since it died first, by the triage or by people, and when that was last. */
     replays: z.int().min(0),
     replayed_at: z.iso.datetime().optional(),
+    /** The person who did it last; none when it was the triage. */
+    replayed_by: id.optional(),
     dead_at: z.iso.datetime(),
   }),
   attempts: 1,
   backoffMs: 1_000,
   keepCompletedS: 30 * 86_400,
   jobId: (payload) => `dead-letter-${payload.id}`,
-  whenExhausted: 'Nothing works on this queue but the triage, which tries again what is still owed.',
+  whenExhausted: 'Nothing works on this queue but the triage and people, who try again what is still owed.',
 })
+
+/** On a message that was put back to its queue by hand: how often, and by whom. It is kept when it dies again. */
+export const REPLAY_COUNT_HEADER = 'x-replay-count'
+export const REPLAYED_BY_HEADER = 'x-replayed-by'
 
 export type DeadLetter = z.infer<typeof deadLetterJob.schema>

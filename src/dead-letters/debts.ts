@@ -1,22 +1,35 @@
-/** What a dead letter or a failed job still owes to somebody: a verdict, a close, units. */
+/**
+ * What a dead letter or a failed job still owes to somebody: a verdict, a close, units. The triage of the workers and
+ * the people at the dashboard settle it in the same way, as often as they like.
+ */
+import type { Queue } from 'bullmq'
 import type { Redis } from 'ioredis'
 import type { Knex } from 'knex'
-import { closeOrderJob } from '../../src/contracts/jobs/close-order.ts'
-import { createOrderJob } from '../../src/contracts/jobs/create-order.ts'
-import type { DeadLetter } from '../../src/contracts/jobs/dead-letter.ts'
-import { releaseStockJob } from '../../src/contracts/jobs/release-stock.ts'
-import type { MessageDefinition } from '../../src/contracts/messages/message.ts'
-import { orderCreated } from '../../src/contracts/messages/order-created.ts'
-import {
-  reservationAccepted,
-  type ReservationAccepted,
-} from '../../src/contracts/messages/reservation-accepted.ts'
-import type { MessageSigner } from '../../src/contracts/messages/signature.ts'
-import { stockReleased } from '../../src/contracts/messages/stock-released.ts'
-import type { Topology } from '../../src/contracts/messages/topology.ts'
-import { holdsOf, type Hold } from '../../src/orders/holds.ts'
-import { findReservations } from '../../src/orders/inbox.ts'
-import { spikeKeys } from '../../src/reserve/keys.ts'
+import { closeOrderJob, type CloseOrderPayload } from '../contracts/jobs/close-order.ts'
+import { createOrderJob, type CreateOrderPayload } from '../contracts/jobs/create-order.ts'
+import type { DeadLetter } from '../contracts/jobs/dead-letter.ts'
+import { releaseStockJob, type ReleaseStockPayload } from '../contracts/jobs/release-stock.ts'
+import type { MessageDefinition } from '../contracts/messages/message.ts'
+import { orderCreated } from '../contracts/messages/order-created.ts'
+import { reservationAccepted, type ReservationAccepted } from '../contracts/messages/reservation-accepted.ts'
+import type { MessageSigner } from '../contracts/messages/signature.ts'
+import { stockReleased } from '../contracts/messages/stock-released.ts'
+import type { Topology } from '../contracts/messages/topology.ts'
+import { holdsOf, type Hold } from '../orders/holds.ts'
+import { findReservations, receiveReservations } from '../orders/inbox.ts'
+import type { JobProducer } from '../platform/bullmq/job.ts'
+import { spikeKeys } from '../reserve/keys.ts'
+
+export interface DebtDependencies {
+  knex: Knex
+  /** The stock Redis. */
+  redis: Redis
+  signer: MessageSigner
+  topology: Topology
+  createOrders: JobProducer<'create-order', CreateOrderPayload>
+  closeOrders: JobProducer<'close-order', CloseOrderPayload>
+  releases: JobProducer<'release-stock', ReleaseStockPayload>
+}
 
 export type Debt =
   /** A message carries the reservation itself; a job only knows which one it is. */
@@ -30,7 +43,7 @@ export type Standing = 'open' | 'settled' | 'foreign'
 /** @returns undefined for what is not ours, or can't be read: nobody vouches for the text of a dead letter */
 export function debtOf(
   letter: DeadLetter,
-  context: { signer: MessageSigner; topology: Topology },
+  context: Pick<DebtDependencies, 'signer' | 'topology'>,
 ): Debt | undefined {
   if (letter.source === 'job') return debtOfJob(letter.origin, letter.payload)
   const read = <P>(definition: MessageDefinition<P>): P | undefined => {
@@ -66,9 +79,58 @@ export function debtOfJob(step: string, data: unknown): Debt | undefined {
   }
 }
 
-/** How things stand with each debt, by PostgreSQL and, where units go back, by Redis; in the order given. */
+/** Makes sure that a debt is worked on: afterwards its job waits in its queue, whatever became of the last one. */
+export async function revive(
+  deps: Pick<DebtDependencies, 'knex' | 'createOrders' | 'closeOrders' | 'releases'>,
+  debt: Debt,
+): Promise<void> {
+  switch (debt.kind) {
+    case 'verdict':
+      if (debt.reservation !== undefined) await receiveReservations(deps.knex, [debt.reservation])
+      return deps.createOrders.ensure({ rid: debt.id })
+    case 'close':
+      return deps.closeOrders.ensure({ order_id: debt.id })
+    case 'release':
+      return deps.releases.ensure({ rid: debt.id })
+  }
+}
+
+/** The job that works on a debt, and its queue. */
+export function jobOf(
+  deps: Pick<DebtDependencies, 'createOrders' | 'closeOrders' | 'releases'>,
+  debt: Debt,
+): { queue: Queue; jobId: string } {
+  switch (debt.kind) {
+    case 'verdict':
+      return { queue: deps.createOrders.queue, jobId: createOrderJob.jobId({ rid: debt.id }) }
+    case 'close':
+      return { queue: deps.closeOrders.queue, jobId: closeOrderJob.jobId({ order_id: debt.id }) }
+    case 'release':
+      return { queue: deps.releases.queue, jobId: releaseStockJob.jobId({ rid: debt.id }) }
+  }
+}
+
+/** Whether a letter is not needed any more after a revival: the job is as good as the message was, and has its own. */
+export function isHandedOver({ source }: Pick<DeadLetter, 'source'>, debt: Debt): boolean {
+  return source === 'message' && debt.kind === 'close'
+}
+
+/**
+ * How things stand with each debt, by PostgreSQL and, where units go back, by Redis; in the order given. For what owes
+ * nothing that can be told, undefined.
+ */
 export async function standingsOf(
-  stores: { knex: Knex; redis: Redis },
+  stores: Pick<DebtDependencies, 'knex' | 'redis'>,
+  debts: readonly (Debt | undefined)[],
+): Promise<(Standing | undefined)[]> {
+  const known = debts.filter((debt) => debt !== undefined)
+  const standings = await standingsOfKnown(stores, known)
+  const byDebt = new Map(known.map((debt, i) => [debt, standings[i]]))
+  return debts.map((debt) => debt && byDebt.get(debt))
+}
+
+async function standingsOfKnown(
+  stores: Pick<DebtDependencies, 'knex' | 'redis'>,
   debts: readonly Debt[],
 ): Promise<Standing[]> {
   const idsOf = (kind: Debt['kind']) => debts.filter((debt) => debt.kind === kind).map(({ id }) => id)

@@ -1,0 +1,59 @@
+/** What people do to dead letters and failed jobs: one at a time, once for each form, with its row in the audit log. */
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Knex } from 'knex'
+import { v7 as uuidv7 } from 'uuid'
+import { recordAudit, type Actor } from '../audit/audit.ts'
+import { findMade, noteMade } from '../platform/postgres/once.ts'
+
+/** - `repeated`: the same form was sent before, and this is what it did; - `busy`: somebody else is at it */
+export type Audited<Result> = { kind: 'done' | 'repeated'; result: Result } | { kind: 'busy' }
+
+interface Work<Result> {
+  action: string
+  target: string
+  /** Its row in the audit log, after the effects; nothing that was not there leaves a row. */
+  run: () => Promise<{ before: object; after: Result; isWorthNoting: boolean }>
+}
+
+/** Longer than any of this takes: the connection that holds the lock has nothing to do meanwhile. */
+const LOCK_ENDS_MS = 60_000
+const LOCKED_WITHIN_MS = 10_000
+const ASK_AGAIN_MS = 100
+
+export async function auditedOnce<Result extends object>(
+  knex: Knex,
+  actor: Actor,
+  work: Work<Result>,
+): Promise<Audited<Result>> {
+  // Whoever waits holds no connection: whoever works needs more than one.
+  for (const end = Date.now() + LOCKED_WITHIN_MS; ; await sleep(ASK_AGAIN_MS)) {
+    const audited = await knex.transaction((trx) => runLocked(trx, actor, work))
+    if (audited.kind !== 'busy' || Date.now() > end) return audited
+  }
+}
+
+async function runLocked<Result extends object>(
+  trx: Knex.Transaction,
+  actor: Actor,
+  { action, target, run }: Work<Result>,
+): Promise<Audited<Result>> {
+  const { rows } = await trx.raw(
+    `SELECT pg_try_advisory_xact_lock(hashtextextended('dead-letters', 0)) AS got`,
+  )
+  if (!rows[0].got) return { kind: 'busy' }
+  await trx.raw(`SET LOCAL idle_in_transaction_session_timeout = ${LOCK_ENDS_MS}`)
+  const request = { userId: actor.userId, operation: `${action} ${target}`, key: actor.idempotencyKey }
+  const earlier = await findMade(trx, request)
+  if (earlier !== undefined) return { kind: 'repeated', result: await resultOf<Result>(trx, target, earlier) }
+  const { before, after, isWorthNoting } = await run()
+  if (!isWorthNoting) return { kind: 'done', result: after }
+  const id = uuidv7()
+  await noteMade(trx, request, id)
+  await recordAudit(trx, actor, action, target, before, { ...after, run: id })
+  return { kind: 'done', result: after }
+}
+
+async function resultOf<Result>(trx: Knex.Transaction, target: string, run: string): Promise<Result> {
+  const row = await trx('audit_log').where({ target }).whereRaw(`after->>'run' = ?`, [run]).first('after')
+  return row.after as Result
+}

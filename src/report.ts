@@ -2,6 +2,8 @@
 import type { Knex } from 'knex'
 import { readFacts, type ConservationDependencies } from './conservation.ts'
 import {
+  readActions,
+  readCourse,
   readDecisionTimes,
   readMoney,
   readOrders,
@@ -12,7 +14,7 @@ import {
   readVoids,
 } from './figures/course.ts'
 import { inSnapshot } from './figures/ledger.ts'
-import { readOutcomes } from './reserve/outcome-counts.ts'
+import { readOutcomes, readRejectedPeak } from './reserve/outcome-counts.ts'
 import { findEvent } from './spike-events/model.ts'
 
 export type SaleReport = NonNullable<Awaited<ReturnType<typeof readReport>>>
@@ -23,7 +25,12 @@ export type SaleReport = NonNullable<Awaited<ReturnType<typeof readReport>>>
  */
 export async function readReport(deps: ConservationDependencies, eventId: string) {
   const figures = await inSnapshot(deps.knex, (trx) => readFigures(trx, deps, eventId))
-  return figures && { ...figures, outcomes: await readOutcomes(deps.redis, eventId) }
+  if (figures === undefined) return undefined
+  const [outcomes, rejectedPeak] = await Promise.all([
+    readOutcomes(deps.redis, eventId),
+    readRejectedPeak(deps.redis, eventId),
+  ])
+  return { ...figures, outcomes, rejectedPeak }
 }
 
 async function readFigures(trx: Knex.Transaction, deps: ConservationDependencies, eventId: string) {
@@ -40,6 +47,8 @@ async function readFigures(trx: Knex.Transaction, deps: ConservationDependencies
     peakReservations: await readPeakReservations(trx, eventId),
     peakOrders: await readPeakOrders(trx, eventId),
     decisionTimes: await readDecisionTimes(trx, eventId),
+    course: await readCourse(trx, eventId),
+    actions: await readActions(trx, eventId),
     ...(await readTurnover(trx, eventId)),
   }
 }

@@ -2,6 +2,7 @@
 import type { Knex } from 'knex'
 import type { VoidReason } from '../contracts/values.ts'
 import type { OrderStatus } from '../orders/model.ts'
+import type { Peak } from '../reserve/outcome-counts.ts'
 
 type Reader<T> = (trx: Knex.Transaction, eventId: string) => Promise<T>
 
@@ -77,12 +78,6 @@ const AT_GATE = `
          FROM spike_orders WHERE event_id = :eventId) claims
       WHERE nth > 1)`
 
-/** The busiest second; undefined when there was none. */
-export interface Peak {
-  second: Date
-  count: number
-}
-
 export const readPeakReservations: Reader<Peak | undefined> = (trx, eventId) =>
   one(trx, busiestSecond('reserved_at', AT_GATE), eventId)
 
@@ -103,16 +98,31 @@ export interface DecisionTimes {
 }
 
 export const readDecisionTimes: Reader<DecisionTimes> = (trx, eventId) =>
-  one(
-    trx,
-    `SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY ms) AS p50,
-            percentile_cont(0.9) WITHIN GROUP (ORDER BY ms) AS p90,
-            percentile_cont(0.99) WITHIN GROUP (ORDER BY ms) AS p99,
-            max(ms) AS max
-       FROM (SELECT (extract(epoch FROM decided_at - reserved_at) * 1000)::float8 AS ms
-               FROM (${AT_GATE}) rows WHERE decided_at IS NOT NULL) decided`,
-    eventId,
-  )
+  one(trx, decisionTimes('decided_at IS NOT NULL'), eventId)
+
+/** Of the verdicts of the last 30 s. */
+export const readRecentDecisionTimes: Reader<DecisionTimes> = (trx, eventId) =>
+  one(trx, decisionTimes(`decided_at > now() - interval '30 s'`), eventId)
+
+function decisionTimes(which: string): string {
+  return `SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY ms) AS p50,
+                 percentile_cont(0.9) WITHIN GROUP (ORDER BY ms) AS p90,
+                 percentile_cont(0.99) WITHIN GROUP (ORDER BY ms) AS p99,
+                 max(ms) AS max
+            FROM (SELECT (extract(epoch FROM decided_at - reserved_at) * 1000)::float8 AS ms
+                    FROM (${AT_GATE}) rows WHERE ${which}) decided`
+}
+
+/** What was granted and cut, claimed and let go; `free` and `ahead` are units. */
+const MOVES_SQL = `
+  SELECT created_at AS at, 'stock' AS kind, delta AS free, -greatest(delta, 0) AS ahead
+    FROM spike_event_adjustments WHERE event_id = :eventId
+  UNION ALL
+  SELECT o.created_at, 'release', s.quantity, 0
+    FROM outbox o JOIN spike_orders s ON s.reservation_id = o.key
+   WHERE o.topic = 'stock.released' AND s.event_id = :eventId
+  UNION ALL
+  SELECT created_at, 'claim', -quantity, quantity FROM spike_orders WHERE event_id = :eventId`
 
 export interface Turnover {
   /**
@@ -131,15 +141,7 @@ export interface Turnover {
 export const readTurnover: Reader<Turnover> = (trx, eventId) =>
   one(
     trx,
-    `WITH moves AS (
-       SELECT created_at AS at, 'stock' AS kind, delta AS free, -greatest(delta, 0) AS ahead
-         FROM spike_event_adjustments WHERE event_id = :eventId
-       UNION ALL
-       SELECT o.created_at, 'release', s.quantity, 0
-         FROM outbox o JOIN spike_orders s ON s.reservation_id = o.key
-        WHERE o.topic = 'stock.released' AND s.event_id = :eventId
-       UNION ALL
-       SELECT created_at, 'claim', -quantity, quantity FROM spike_orders WHERE event_id = :eventId
+    `WITH moves AS (${MOVES_SQL}
      ), course AS (
        SELECT at, kind, sum(free) OVER w AS free, sum(ahead) OVER w AS ahead
          FROM moves WINDOW w AS (ORDER BY at, kind = 'claim' ROWS UNBOUNDED PRECEDING)
@@ -149,3 +151,58 @@ export const readTurnover: Reader<Turnover> = (trx, eventId) =>
        FROM course`,
     eventId,
   )
+
+/** A sale in at most about `POINTS` steps of equal length, from the first order to the last thing that moved units. */
+export interface Course {
+  stepSeconds: number
+  /** Steps in which nothing happened are left out. */
+  points: {
+    /** Begin of the step. */
+    at: Date
+    /** Orders made in it. */
+    orders: number
+    /** Units without a live claim at its end. */
+    free: number
+  }[]
+}
+
+const POINTS = 120
+
+/** Undefined while there is no order. */
+export const readCourse: Reader<Course | undefined> = async (trx, eventId) => {
+  const { rows } = await trx.raw(
+    `WITH moves AS (${MOVES_SQL}), span AS (
+       SELECT date_trunc('second', first) AS first, last,
+              greatest(1, ceil(extract(epoch FROM last - first) / :points))::int AS step
+         FROM (SELECT min(at) FILTER (WHERE kind = 'claim') AS first,
+                      max(at) FILTER (WHERE kind <> 'stock') AS last FROM moves) ends
+     ), steps AS (
+       SELECT greatest(0, floor(extract(epoch FROM at - first) / step))::int AS nth, first, step,
+              count(*) FILTER (WHERE kind = 'claim')::int AS orders, sum(free) AS free
+         FROM moves, span WHERE at <= last GROUP BY 1, 2, 3
+     )
+     SELECT first + nth * step * interval '1 second' AS at, orders, step,
+            (sum(free) OVER (ORDER BY nth))::int AS free
+       FROM steps ORDER BY nth`,
+    { eventId, points: POINTS },
+  )
+  const [start] = rows
+  if (start === undefined) return undefined
+  return {
+    stepSeconds: start.step,
+    points: rows.map(({ at, orders, free }: Course['points'][number]) => ({ at, orders, free })),
+  }
+}
+
+/** What people and the product did to the event, from the audit log: numbers by action, such as `pause`. */
+export const readActions: Reader<Record<string, number>> = async (trx, eventId) => {
+  const rows: { action: string; count: number }[] = await trx('audit_log')
+    .where('target', eventId)
+    .whereLike('action', `${ACTIONS}%`)
+    .groupBy('action')
+    .orderBy('action')
+    .select('action', trx.raw('count(*)::int AS count'))
+  return Object.fromEntries(rows.map(({ action, count }) => [action.slice(ACTIONS.length), count]))
+}
+
+const ACTIONS = 'spike-event.'

@@ -1,9 +1,27 @@
 import type { Knex } from 'knex'
 
+/** What the rows of a buyer's order tell of, in the order of the flow. */
+type OrderWord =
+  | 'reserved'
+  | 'received'
+  | 'decided'
+  | 'ordered'
+  | 'payment_started'
+  | 'payment_captured'
+  | 'payment_failed'
+  | 'payment_refunded'
+  | 'closed'
+  | 'paid'
+  | 'refund_opened'
+  | 'refund_done'
+
+/** What staff read of a purchase; `told` and `published`: a message was left in the outbox, and the broker has it. */
+export type PurchaseWord = OrderWord | 'told' | 'published'
+
 /** One thing that happened to an order. */
-export interface TimelineEntry {
+export interface TimelineEntry<Word extends string = OrderWord> {
   at: Date
-  what: string
+  what: Word
   detail: Record<string, string | number | null>
 }
 
@@ -16,25 +34,55 @@ export async function orderTimeline(
   orderId: string,
   userId: string,
 ): Promise<TimelineEntry[] | undefined> {
-  const { rows } = await knex.raw(TIMELINE_SQL, { orderId, userId })
+  const { rows } = await knex.raw(
+    `WITH mine AS (
+       SELECT * FROM orders WHERE id = :orderId AND user_id = :userId
+     ), claims AS (
+       SELECT r.* FROM mine JOIN spike_orders s ON s.order_id = mine.id JOIN reservations r ON r.rid = s.reservation_id
+     )
+     SELECT at, what, detail FROM (${ENTRIES_SQL}) entries ORDER BY at, step`,
+    { orderId, userId },
+  )
   return rows.length === 0 ? undefined : rows
 }
 
-/** The second column keeps things of one moment in the order of the flow. */
-const TIMELINE_SQL = `
-  WITH mine AS (
-    SELECT * FROM orders WHERE id = :orderId AND user_id = :userId
-  ), claims AS (
-    SELECT r.* FROM mine JOIN spike_orders s ON s.order_id = mine.id JOIN reservations r ON r.rid = s.reservation_id
+/** The same of any purchase, for staff, with the messages that it has left in the outbox. */
+export async function purchaseTimeline(
+  knex: Knex,
+  { orderId, rids }: { orderId: string | null; rids: readonly string[] },
+): Promise<TimelineEntry<PurchaseWord>[]> {
+  const { rows } = await knex.raw(
+    `WITH mine AS (
+       SELECT * FROM orders WHERE id = :orderId
+     ), claims AS (
+       SELECT * FROM reservations WHERE rid = ANY(:rids::uuid[])
+     ), messages AS (
+       SELECT * FROM outbox
+        WHERE topic IN ('reservation.accepted', 'order.created', 'stock.released') AND key = ANY(:keys::uuid[])
+     )
+     SELECT at, what, detail FROM (${ENTRIES_SQL}
+       UNION ALL
+       SELECT created_at, CASE topic WHEN 'stock.released' THEN 11 ELSE 5 END, 'told',
+              jsonb_build_object('message', topic, 'id', key) FROM messages
+       UNION ALL
+       SELECT published_at, 12, 'published', jsonb_build_object('message', topic, 'id', key) FROM messages
+        WHERE published_at IS NOT NULL
+     ) entries ORDER BY at, step`,
+    { orderId, rids, keys: orderId === null ? rids : [...rids, orderId] },
   )
-  SELECT at, what, detail FROM (
+  return rows
+}
+
+/** Of the order `mine` and the reservations `claims`. The second column keeps things of one moment in the order of the flow. */
+const ENTRIES_SQL = `
     SELECT reserved_at AS at, 1 AS step, 'reserved' AS what,
            jsonb_build_object('reservation_id', rid, 'quantity', quantity) AS detail FROM claims
     UNION ALL
     SELECT received_at, 2, 'received', jsonb_build_object('reservation_id', rid) FROM claims
     UNION ALL
-    SELECT decided_at, 3, 'decided', jsonb_build_object('reservation_id', rid, 'verdict', status) FROM claims
-     WHERE decided_at IS NOT NULL
+    SELECT decided_at, 3, 'decided', jsonb_strip_nulls(
+             jsonb_build_object('reservation_id', rid, 'verdict', status, 'reason', void_reason))
+      FROM claims WHERE decided_at IS NOT NULL
     UNION ALL
     SELECT created_at, 4, 'ordered', jsonb_build_object('amount', amount, 'currency', currency) FROM mine
     UNION ALL
@@ -54,5 +102,4 @@ const TIMELINE_SQL = `
       FROM mine JOIN refunds r ON r.order_id = mine.id
     UNION ALL
     SELECT r.done_at, 10, 'refund_done', jsonb_build_object('refund_id', r.id, 'amount', r.amount)
-      FROM mine JOIN refunds r ON r.order_id = mine.id WHERE r.done_at IS NOT NULL
-  ) entries ORDER BY at, step`
+      FROM mine JOIN refunds r ON r.order_id = mine.id WHERE r.done_at IS NOT NULL`

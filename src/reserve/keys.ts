@@ -19,6 +19,8 @@ export interface SpikeKeys {
   adjustments: string
   /** Hash outcome -> number of purchase requests that ended so; best effort, see `outcome-counts.ts`. */
   outcomes: string
+  /** Sorted set with one member: the second in which most requests were rejected; best effort like `outcomes`. */
+  rejectedPeak: string
   /** Pub/sub channel for whoever waits on a rid of this event. */
   notices: string
 }
@@ -34,8 +36,14 @@ export function spikeKeys(eventId: string): SpikeKeys {
     log: `${tag}:log`,
     adjustments: `${tag}:adjustments`,
     outcomes: `${tag}:outcomes`,
+    rejectedPeak: `${tag}:outcomes:peak`,
     notices: `${tag}:notices`,
   }
+}
+
+/** Integer: requests of an event that were rejected in one second since 1970; kept for a minute. */
+export function rejectedInSecondKey(eventId: string, second: number): string {
+  return `${spikeKeys(eventId).outcomes}:${second}`
 }
 
 /** Where the rebuild of one epoch gathers an event's new state before it takes the place of the present one. */

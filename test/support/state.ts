@@ -36,7 +36,7 @@ export async function stateOf(world: World, ...eventIds: string[]): Promise<Stor
   for (const id of eventIds) {
     const keys = await world.redis.keys(`{spike:${id}}:*`)
     // How often something was asked for is counted in there, refusals too, up to a second later.
-    const kept = keys.filter((key) => !key.endsWith(':outcomes'))
+    const kept = keys.filter((key) => !key.includes(':outcomes'))
     for (const key of kept.toSorted()) {
       const dump = await world.redis.dumpBuffer(key)
       redis[key] = dump?.toString('base64') ?? 'gone'

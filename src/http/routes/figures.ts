@@ -1,10 +1,10 @@
 import pLimit from 'p-limit'
 import { readConservation, type ConservationDependencies } from '../../conservation.ts'
+import { presentConservation, presentReport } from '../../figures/present-sale.ts'
 import { readReport } from '../../report.ts'
 import type { figureRoutes } from '../contract/figures.ts'
 import { refuse } from '../errors.ts'
 import type { HandlersOf } from '../handler.ts'
-import { presentConservation, presentReport } from '../present-sale.ts'
 
 /** Each keeps a connection of PostgreSQL for seconds when the sale is big; buyers need the others. */
 const READS_AT_ONCE = 2

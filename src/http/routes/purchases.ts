@@ -1,13 +1,13 @@
 import type { Knex } from 'knex'
 import { isTaken, type BuyInput, type NotTaken, type Purchase } from '../../buy.ts'
+import { EventStream } from '../../platform/event-stream.ts'
+import { ERROR_OF_OUTCOME } from '../../reserve/outcome-counts.ts'
 import { findEvent } from '../../spike-events/model.ts'
 import type { Tracker, Tracking } from '../../track.ts'
 import type { Watcher } from '../../watch.ts'
 import { POLL_AFTER_MS, type purchaseRoutes } from '../contract/purchases.ts'
 import { refuse } from '../errors.ts'
-import { EventStream } from '../event-stream.ts'
 import type { HandlersOf } from '../handler.ts'
-import { ERROR_OF_OUTCOME } from '../outcome-errors.ts'
 
 export function purchaseHandlers(deps: {
   buy: (input: BuyInput) => Promise<Purchase>

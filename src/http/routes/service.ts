@@ -1,5 +1,5 @@
-import type { Metrics } from '../../platform/metrics.ts'
-import { withinTime } from '../../platform/time-limit.ts'
+import type { InternalTest } from '../../platform/networks.ts'
+import { readinessReporter, type Readiness } from '../../platform/readiness.ts'
 import { openApiDocument } from '../contract/openapi.ts'
 import type { serviceRoutes } from '../contract/service.ts'
 import type { Context } from '../context.ts'
@@ -7,24 +7,15 @@ import { PAGE_POLICY, readDocsFiles, staticFile, type StaticFile } from '../docs
 import { refuse } from '../errors.ts'
 import { isUnchanged } from '../etag.ts'
 import type { HandlersOf } from '../handler.ts'
-
-/** A dependency that is silent counts as down. */
-const CHECK_WITHIN_MS = 2_000
-
-export interface Readiness {
-  /** False from the moment the process is told to stop. */
-  accepting: () => boolean
-  /** One check a dependency; each rejects when it can't be used. */
-  checks: Record<string, () => Promise<unknown>>
-}
+import type { ApiMetrics } from '../metrics.ts'
 
 export function serviceHandlers(deps: {
   readiness: Readiness
-  metrics: Metrics
-  isInternal: (ctx: Context) => boolean
+  metrics: ApiMetrics
+  isInternal: InternalTest
 }): HandlersOf<typeof serviceRoutes> {
   const { registry } = deps.metrics
-  const check = shared(() => checkAll(deps.readiness))
+  const check = readinessReporter(deps.readiness)
   const files = kept(readDocsFiles)
   const document = kept(() =>
     staticFile(JSON.stringify(openApiDocument()), 'application/json; charset=utf-8'),
@@ -33,7 +24,7 @@ export function serviceHandlers(deps: {
     healthz: async () => ({ status: 200, data: { status: 'ok' } }),
     readyz: async ({ ctx }) => {
       const { ready, checks } = await check()
-      const shown = deps.isInternal(ctx) ? { checks } : {}
+      const shown = deps.isInternal(ctx.req) ? { checks } : {}
       return ready
         ? { status: 200, data: { status: 'ready', ...shown } }
         : refuse('NOT_READY', { data: { status: 'not_ready', ...shown } })
@@ -67,22 +58,4 @@ function serve(ctx: Context, file: StaticFile, more: Record<string, string> = {}
 function kept<T>(make: () => T): () => T {
   let value: T | undefined
   return () => (value ??= make())
-}
-
-/** Those who ask while it runs get the same result, so that asking often costs the dependencies little. */
-function shared<T>(run: () => Promise<T>): () => Promise<T> {
-  let running: Promise<T> | undefined
-  return () => (running ??= run().finally(() => (running = undefined)))
-}
-
-async function checkAll({ accepting, checks }: Readiness) {
-  const names = Object.keys(checks)
-  const results = await Promise.allSettled(
-    Object.values(checks).map((check) => withinTime(check(), CHECK_WITHIN_MS)),
-  )
-  const found = names.map((name, i) => [name, results[i]?.status === 'fulfilled' ? 'ok' : 'down'] as const)
-  return {
-    ready: accepting() && found.every(([, state]) => state === 'ok'),
-    checks: Object.fromEntries(found),
-  }
 }

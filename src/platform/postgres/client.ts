@@ -31,6 +31,7 @@ export function createPostgres(options: PostgresOptions, log: Logger): Knex {
     } as Knex.PgConnectionConfig, // knex's type lacks lock_timeout, which pg takes
     pool: { min: 0, max: options.poolMax, idleTimeoutMillis: 30_000, validate: hasAnswered },
     acquireConnectionTimeout: 5_000,
+    compileSqlOnError: false, // messages of errors are logged, and values are e-mails and hashes
     log: knexLog(log),
   })
   // A connection that the server closes while it lies in the pool is replaced on the next use.

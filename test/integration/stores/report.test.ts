@@ -1,7 +1,7 @@
 import { expect } from 'chai'
 import { after, before, describe, it } from 'mocha'
 import { SYSTEM } from '../../../src/audit/audit.ts'
-import { presentReport } from '../../../src/http/present-sale.ts'
+import { presentReport } from '../../../src/figures/present-sale.ts'
 import { cancelOrder } from '../../../src/orders/close.ts'
 import { decideReservations } from '../../../src/orders/decide.ts'
 import { readReport } from '../../../src/report.ts'
@@ -54,11 +54,15 @@ describe('the report of a sale', () => {
       orders: { made: 0, pending: 0, paid: 0, refunded: 0, lapsed: 0, cancelled: 0 },
       second_sales: 0,
       requests: { accepted: 0, rejected: {} },
+      reservations: { undecided: 0, ordered: 0, void: 0 },
       voids: {},
-      peak: { reservations: null, orders: null },
+      peak: { reservations: null, orders: null, rejected: null },
       sold_out_after_ms: null,
       decision_ms: null,
       revenue: { captured: 0, refunded: 0, refunds: 0, currency: 'CNY' },
+      course: null,
+      epoch: 0,
+      actions: { create: 1 },
     })
     expect(await readReport(world, '00000000-0000-7000-8000-000000000000')).to.equal(undefined)
   })
@@ -102,7 +106,10 @@ describe('the report of a sale', () => {
       lapsed: 1,
       cancelled: 2,
     })
+    expect(report.reservations).to.deep.equal({ undecided: 0, ordered: 7, void: 1 })
     expect(report.voids).to.deep.equal({ duplicate: 1 })
+    expect(report.epoch).to.equal(1)
+    expect(report.actions).to.deep.equal({ create: 1, publish: 1, end: 1 })
     expect(report.revenue).to.deep.equal({ captured: 2_100, refunded: 700, refunds: 1, currency: 'CNY' })
     expect(report.conservation).to.include({ granted: 3, available: 0, live: 3, oversold: 0 })
   })
@@ -152,6 +159,31 @@ describe('the report of a sale', () => {
     await order(world, unsold, 1)
     await endSale(world, unsold, SYSTEM)
     expect(await reportOf(unsold)).to.deep.include({ sold_out_after_ms: null })
+  })
+
+  it('tells the course of the sale in steps', async () => {
+    const eventId = await createSale(world, { stock: 5 })
+    const orders = await order(world, eventId, 4)
+    const [first, ...rest] = orders as [Ordered, ...Ordered[]]
+    await lapse(world, first)
+    const begin = Date.parse('2026-01-01T00:00:00.500Z')
+    const moved = (table: string, where: object, ms: number) =>
+      world
+        .knex(table)
+        .where(where)
+        .update({ created_at: new Date(begin + ms) })
+    await moved('spike_event_adjustments', { event_id: eventId }, -60_000)
+    await moved('spike_orders', { reservation_id: first.rid }, 0)
+    for (const { rid } of rest) await moved('spike_orders', { reservation_id: rid }, 2_000)
+    await moved('outbox', { topic: 'stock.released', key: first.rid }, 300_000)
+    await endSale(world, eventId, SYSTEM) // takes what is left, which is no part of the course
+    expect((await reportOf(eventId)).course).to.deep.equal({
+      step_seconds: 3,
+      points: [
+        { at: '2026-01-01T00:00:00.000Z', orders: 4, free: 1 },
+        { at: '2026-01-01T00:05:00.000Z', orders: 0, free: 2 },
+      ],
+    })
   })
 
   it('tells how long decisions took, and the busiest seconds', async () => {

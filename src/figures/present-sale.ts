@@ -1,14 +1,13 @@
-/** The figures of a sale as the API tells them. */
-import type { z } from 'zod'
-import { judgeStores, oversold, type Facts } from '../figures/invariants.ts'
-import type { Peak } from '../figures/course.ts'
+/** The figures of a sale as the API and the dashboard tell them. */
 import type { SaleReport } from '../report.ts'
-import type { Outcome } from '../reserve/outcome-counts.ts'
+import { ERROR_OF_OUTCOME, type Outcome, type Peak } from '../reserve/outcome-counts.ts'
 import { presentEvent } from '../spike-events/model.ts'
-import type { conservationData, reportData } from './contract/figures.ts'
-import { ERROR_OF_OUTCOME } from './outcome-errors.ts'
+import type { Course } from './course.ts'
+import { judgeStores, oversold, type Facts } from './invariants.ts'
 
-export function presentConservation(eventId: string, facts: Facts): z.input<typeof conservationData> {
+export type PresentedReport = ReturnType<typeof presentReport>
+
+export function presentConservation(eventId: string, facts: Facts) {
   const { ledger, redis } = facts
   return {
     event_id: eventId,
@@ -27,7 +26,7 @@ export function presentConservation(eventId: string, facts: Facts): z.input<type
   }
 }
 
-export function presentReport(report: SaleReport): z.input<typeof reportData> {
+export function presentReport(report: SaleReport) {
   const { event, facts, stock, orders, money, decisionTimes } = report
   const { ledger, redis } = facts
   return {
@@ -44,11 +43,19 @@ export function presentReport(report: SaleReport): z.input<typeof reportData> {
     orders,
     second_sales: report.secondSales,
     requests: presentRequests(report.outcomes),
+    reservations: ledger.reservations,
     voids: report.voids,
-    peak: { reservations: presentPeak(report.peakReservations), orders: presentPeak(report.peakOrders) },
+    peak: {
+      reservations: presentPeak(report.peakReservations),
+      orders: presentPeak(report.peakOrders),
+      rejected: presentPeak(report.rejectedPeak),
+    },
     sold_out_after_ms: report.soldOutAt && Math.max(0, report.soldOutAt.getTime() - event.start_at.getTime()),
     decision_ms: presentTimes(decisionTimes),
     revenue: { ...money, currency: event.currency },
+    course: presentCourse(report.course),
+    epoch: event.epoch,
+    actions: report.actions,
     conservation: presentConservation(event.id, facts),
   }
 }
@@ -67,4 +74,10 @@ function presentPeak(peak: Peak | undefined) {
 function presentTimes({ p50, p90, p99, max }: SaleReport['decisionTimes']) {
   if (p50 === null || p90 === null || p99 === null || max === null) return null
   return { p50, p90, p99, max }
+}
+
+function presentCourse(course: Course | undefined) {
+  if (course === undefined) return null
+  const points = course.points.map(({ at, orders, free }) => ({ at: at.toISOString(), orders, free }))
+  return { step_seconds: course.stepSeconds, points }
 }

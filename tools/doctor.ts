@@ -1,57 +1,45 @@
-/** `npm run doctor`: checks every setting and service this product needs; exit 1 when one is not usable. */
-import { ConfigError, loadConfig, loadEnvFile, type Config } from '../src/platform/config.ts'
-import {
-  checkBroker,
-  checkDashboard,
-  checkApi,
-  checkNode,
-  checkPostgres,
-  checkRedis,
-} from './doctor/checks.ts'
+/**
+ * `npm run doctor`: checks every setting, service and process that this product needs; each bad line says what mends
+ * it. Exit code 1 when one is bad, 2 when it was called wrongly.
+ */
+import { loadEnvFile } from '../src/platform/config.ts'
+import { examine } from './doctor/examine.ts'
 import type { Finding } from './doctor/finding.ts'
+import { DOCTOR_HELP, doctorOptions } from './doctor/options.ts'
 import { runCommand } from './lib/command.ts'
 import { withRunningStack } from './lib/running-stack.ts'
 
 await runCommand(async () => {
-  loadEnvFile()
-  const findings: Finding[] = [checkNode()]
-  const config = readConfig(findings)
-  if (config !== undefined) {
-    const rounds = await Promise.all([
-      checkPostgres(config),
-      checkRedis('REDIS_URL', config.redisUrl, { durable: true }),
-      checkRedis('QUEUE_REDIS_URL', config.queueRedisUrl, { durable: false }),
-      checkBroker(config),
-      checkApi(config),
-      checkDashboard(config),
-    ])
-    findings.push(...rounds.flat())
+  const options = readOptions(process.argv.slice(2))
+  if (typeof options === 'string') {
+    process.stderr.write(`${options}\n`)
+    return 2
   }
-  for (const { what, ok, detail, mend } of findings)
-    process.stdout.write(
-      `${ok ? 'ok  ' : 'BAD '}  ${what}: ${detail}${mend === undefined || ok ? '' : `\n        -> ${mend}`}\n`,
-    )
-  const bad = findings.filter((finding) => !finding.ok).length
-  process.stdout.write(
-    bad === 0 ? '\nEverything is usable.\n' : `\n${bad} of ${findings.length} checks failed.\n`,
-  )
-  return bad === 0 ? 0 : 1
+  if (options.help) {
+    process.stdout.write(`${DOCTOR_HELP}\n`)
+    return 0
+  }
+  loadEnvFile()
+  const checks = await examine(withRunningStack(process.env))
+  const ok = checks.every((check) => check.ok)
+  process.stdout.write(options.json ? `${JSON.stringify({ ok, checks }, undefined, 2)}\n` : report(checks))
+  return ok ? 0 : 1
 })
 
-function readConfig(findings: Finding[]): Config | undefined {
+function readOptions(argv: readonly string[]) {
   try {
-    const config = loadConfig(withRunningStack(process.env))
-    findings.push({ what: 'settings', ok: true, detail: `complete for ${config.env}` })
-    return config
+    return doctorOptions(argv)
   } catch (error) {
-    if (!(error instanceof ConfigError)) throw error
-    for (const problem of error.problems)
-      findings.push({
-        what: 'setting',
-        ok: false,
-        detail: problem,
-        mend: 'cp .env.example .env and fill it in, or start everything with `npm run stack`',
-      })
-    return undefined
+    return (error as Error).message.split('\n')[0] ?? ''
   }
+}
+
+function report(checks: readonly Finding[]): string {
+  const lines = checks.map(({ what, ok, detail, mend, untold }) => {
+    const mark = untold === true ? '--  ' : ok ? 'ok  ' : 'BAD '
+    return `${mark}  ${what}: ${detail}${mend === undefined ? '' : `\n        -> ${mend}`}`
+  })
+  const bad = checks.filter((check) => !check.ok).length
+  const verdict = bad === 0 ? 'Everything is usable.' : `${bad} of ${checks.length} checks failed.`
+  return `${lines.join('\n')}\n\n${verdict}\n`
 }

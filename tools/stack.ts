@@ -18,6 +18,7 @@ await runCommand(async (cleanup, signal) => {
   cleanup.add(() => services.stop())
   env.PORT ??= String(await freePort(8080))
   env.DASHBOARD_PORT ??= String(await freePort(8081))
+  env.WORKERS_PORT ??= String(await freePort(8082))
   const config = loadConfig(env)
   await migrateAndSeed(env)
   const started = await startProcesses(env, LOGS, cleanup)

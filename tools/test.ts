@@ -11,6 +11,7 @@ import { auditPackages } from './lib/audit.ts'
 import { checkSources } from './lib/checks.ts'
 import { runCommand, type Cleanup } from './lib/command.ts'
 import { build, provideEnvironment } from './lib/set-up.ts'
+import { provideBrowser } from './services/browser.ts'
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url))
 const say = (line: string) => process.stdout.write(`${line}\n`)
@@ -18,10 +19,23 @@ const say = (line: string) => process.stdout.write(`${line}\n`)
 await runCommand(async (cleanup, signal) => {
   const only = process.argv.slice(2)
   if (only.length === 0 && !((await checkSources()) && (await auditPackages()))) return 1
-  const [{ env, services }] = await Promise.all([provideEnvironment(say, signal), build()])
+  const [{ env, services }, , browser] = await Promise.all([
+    provideEnvironment(say, signal),
+    build(),
+    needsBrowser(only) ? provideBrowser({ env: process.env, log: say, signal }) : undefined,
+  ])
   cleanup.add(() => services.stop())
-  return runMocha(only, { ...env, ALL_TESTS: only.length === 0 ? '1' : '0' }, cleanup)
+  env.ALL_TESTS = only.length === 0 ? '1' : '0'
+  if (browser?.kind === 'found') env.CHROMIUM_PATH = browser.path
+  const code = await runMocha(only, env, cleanup)
+  if (browser?.kind === 'missing')
+    say(`\nTESTS IN A BROWSER WERE SKIPPED: ${browser.reason}\nto have them: ${browser.wayOut}`)
+  return code
 })
+
+function needsBrowser(only: readonly string[]): boolean {
+  return only.length === 0 || only.some((path) => path.includes('browser'))
+}
 
 /** Mocha under c8; the processes that tests start are covered too. Ends with the counts on a line of their own. */
 async function runMocha(only: readonly string[], env: NodeJS.ProcessEnv, cleanup: Cleanup): Promise<number> {

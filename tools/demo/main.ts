@@ -43,6 +43,7 @@ await runCommand(async (cleanup, signal) => {
   env.RATE_LIMIT = 'off'
   env.PORT ??= String(await freePort())
   env.DASHBOARD_PORT ??= String(await freePort())
+  env.WORKERS_PORT ??= String(await freePort())
   const config = loadConfig(env)
   await migrateAndSeed(env)
   const processes = await startProcesses(env, LOGS, cleanup)

@@ -17,6 +17,8 @@ const SHARED = [
   'PAYMENT_SECRET',
   'PORT',
   'DASHBOARD_PORT',
+  'WORKERS_PORT',
+  'NAMESPACE',
 ] as const
 
 /** Notes the settings of this stack, readable by this user only. @returns how to forget them */

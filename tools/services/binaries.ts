@@ -1,9 +1,9 @@
 import { accessSync, constants, existsSync, readdirSync, realpathSync } from 'node:fs'
 import { delimiter, dirname, join } from 'node:path'
 
-export type Software = 'postgres' | 'redis' | 'rabbitmq'
+export type Software = 'postgres' | 'redis' | 'rabbitmq' | 'chromium'
 
-/** A server program, its helpers, and the environment that it needs to run. */
+/** A program, its helpers, and the environment that it needs to run. */
 export interface Binaries {
   command: string
   helpers: Record<string, string>
@@ -12,6 +12,10 @@ export interface Binaries {
 
 /** The locale that every machine has: only Linux has one that knows UTF-8. */
 export const LOCALE = process.platform === 'linux' ? 'C.UTF-8' : 'C'
+
+const BROWSERS = ['chromium', 'chromium-browser', 'google-chrome-stable', 'google-chrome']
+/** Starts the browser of unpacked packages with its own libraries and fonts. */
+export const UNPACKED_BROWSER = 'start-chromium'
 
 const SYSTEM_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
 
@@ -27,6 +31,7 @@ export function findInstalled(software: Software, path: string | undefined): Bin
   const env = { PATH: [path, SYSTEM_PATH].filter(Boolean).join(delimiter), LANG: LOCALE }
   if (software === 'redis') return named(['redis-server', 'valkey-server'], path, env)
   if (software === 'postgres') return postgresIn(postgresFolders('/', path), env)
+  if (software === 'chromium') return named(BROWSERS, path, env)
   // The launcher in /usr/sbin switches users: the script behind it is wanted.
   const command = firstExecutable(['/usr/lib/rabbitmq/bin/rabbitmq-server', onPath('rabbitmq-server', path)])
   const epmd = firstExecutable([
@@ -48,6 +53,7 @@ export function findUnpacked(software: Software, root: string): Binaries | undef
   }
   if (software === 'redis') return named(['redis-server'], bin, env)
   if (software === 'postgres') return postgresIn(postgresFolders(root, undefined), env)
+  if (software === 'chromium') return named([UNPACKED_BROWSER], root, env)
   const command = firstExecutable([join(root, 'usr/lib/rabbitmq/bin/rabbitmq-server')])
   const epmd = firstExecutable(erlangFolders(root).map((folder) => join(folder, 'epmd')))
   return command === undefined || epmd === undefined ? undefined : { command, helpers: { epmd }, env }
@@ -98,7 +104,7 @@ function firstExecutable(files: (string | undefined)[]): string | undefined {
   return files.find((file) => file !== undefined && isExecutable(file))
 }
 
-function isExecutable(file: string): boolean {
+export function isExecutable(file: string): boolean {
   try {
     accessSync(file, constants.X_OK)
     return true

@@ -4,27 +4,37 @@ const MANAGERS: { tool: string; install: string; packages: Record<Software, stri
   {
     tool: 'apt-get',
     install: 'sudo apt-get install --no-install-recommends',
-    packages: { postgres: 'postgresql', redis: 'redis-server', rabbitmq: 'rabbitmq-server' },
+    packages: {
+      postgres: 'postgresql',
+      redis: 'redis-server',
+      rabbitmq: 'rabbitmq-server',
+      chromium: 'chromium',
+    },
   },
   {
     tool: 'dnf',
     install: 'sudo dnf install',
-    packages: { postgres: 'postgresql-server', redis: 'valkey', rabbitmq: 'rabbitmq-server' },
+    packages: {
+      postgres: 'postgresql-server',
+      redis: 'valkey',
+      rabbitmq: 'rabbitmq-server',
+      chromium: 'chromium',
+    },
   },
   {
     tool: 'pacman',
     install: 'sudo pacman -S',
-    packages: { postgres: 'postgresql', redis: 'valkey', rabbitmq: 'rabbitmq' },
+    packages: { postgres: 'postgresql', redis: 'valkey', rabbitmq: 'rabbitmq', chromium: 'chromium' },
   },
   {
     tool: 'apk',
     install: 'sudo apk add',
-    packages: { postgres: 'postgresql', redis: 'redis', rabbitmq: 'rabbitmq-server' },
+    packages: { postgres: 'postgresql', redis: 'redis', rabbitmq: 'rabbitmq-server', chromium: 'chromium' },
   },
   {
     tool: 'brew',
     install: 'brew install',
-    packages: { postgres: 'postgresql@17', redis: 'redis', rabbitmq: 'rabbitmq' },
+    packages: { postgres: 'postgresql@17', redis: 'redis', rabbitmq: 'rabbitmq', chromium: 'chromium' },
   },
 ]
 

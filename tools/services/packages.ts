@@ -1,7 +1,7 @@
 import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { aptRunner, systemHasLists, updateLists, writeConfig, type Apt } from './apt.ts'
-import { onPath, type Software } from './binaries.ts'
+import { onPath, UNPACKED_BROWSER, type Software } from './binaries.ts'
 import { ServiceDied } from './errors.ts'
 import type { Home } from './home.ts'
 import type { Instance } from './instance.ts'
@@ -11,18 +11,33 @@ const PACKAGES: Record<Software, string> = {
   postgres: 'postgresql',
   redis: 'redis-server',
   rabbitmq: 'rabbitmq-server',
+  chromium: 'chromium',
 }
 
+// The C library always is the system's: it must fit the system's loader.
+const SYSTEM = [
+  'libc6|libc-bin|libc-l10n|locales|tzdata|adduser|debconf|ucf|sensible-utils|lsb-base|netbase|sysvinit-utils',
+  'init-system-helpers|perl.*|libperl.*|libgdbm.*|logrotate|cron.*|procps|libproc2.*|media-types|(lib)?python3.*',
+]
 // Dependencies of the packages' own scripts, of tools beside the servers and of PostgreSQL's compiler for queries
-// (which we switch off). The C library always is the system's: it must fit the system's loader.
-const NOT_NEEDED = new RegExp(
-  `^(${[
-    'libc6|libc-bin|libc-l10n|locales|tzdata|adduser|debconf|ucf|sensible-utils|lsb-base|netbase|sysvinit-utils',
-    'init-system-helpers|perl.*|libperl.*|libjson-perl|libgdbm.*|postgresql(-client.*|-common.*)?',
-    'libllvm.*|libz3.*|ssl-cert|openssl|logrotate|libpopt0|cron.*|socat|libwrap0|procps|libproc2.*|media-types',
-    '(lib)?python3.*|libsqlite3-0|libtirpc.*|libnsl2|readline-common|libreadline8.*',
-  ].join('|')})$`,
-)
+// (which we switch off); and what a browser without a screen needs not: a desktop, and drivers of graphics cards.
+const NOT_NEEDED: Record<'server' | 'browser', RegExp> = {
+  server: anyOf(
+    ...SYSTEM,
+    'libjson-perl|postgresql(-client.*|-common.*)?|libllvm.*|libz3.*|ssl-cert|openssl|libpopt0|socat|libwrap0',
+    'libsqlite3-0|libtirpc.*|libnsl2|readline-common|libreadline8.*',
+  ),
+  browser: anyOf(
+    ...SYSTEM,
+    'libllvm.*|libz3.*|libgl1-mesa-dri|libsensors.*|adwaita-icon-theme|hicolor-icon-theme|gtk-update-icon-cache',
+    'systemd.*|dbus|dbus-(bin|daemon|user-session|(system|session)-bus-common)|dconf.*|x11-.*|xdg-utils|dpkg|tar',
+    'passwd|mount|dmsetup|usrmerge|libpam.*|shared-mime-info|.*-perl|libnss-systemd',
+  ),
+}
+
+function anyOf(...names: string[]): RegExp {
+  return new RegExp(`^(${names.join('|')})$`)
+}
 
 /** Where the fetched packages of one software are kept: by release, since they only fit the one they come from. */
 export function packageFolder(home: Home, software: Software): string {
@@ -85,11 +100,12 @@ async function fetch({ apt, instance, home, software, config, log }: Fetch): Pro
   const unpack = 'for deb in *.deb; do dpkg-deb -x "$deb" "$0" || exit 1; done'
   await apt.run('sh', ['-c', unpack, root], debs, `${software}-unpack`)
   relocateErlang(root)
+  relocateChromium(root)
   publish(root, packageFolder(home, software))
   log(`${software}: downloaded and unpacked in ${((Date.now() - began) / 1000).toFixed(1)} s`)
 }
 
-/** What installing would fetch, less what a private server can do without. */
+/** What installing would fetch, less what a program of our own can do without. */
 async function resolve(
   apt: Apt,
   config: string,
@@ -105,7 +121,7 @@ async function resolve(
       version: decodeURIComponent(version),
       bytes: Number(bytes),
     }))
-    .filter(({ name }) => !NOT_NEEDED.test(name))
+    .filter(({ name }) => !NOT_NEEDED[software === 'chromium' ? 'browser' : 'server'].test(name))
 }
 
 /** The rename is atomic: an interrupted download leaves no half cache, and of two launchers the first one wins. */
@@ -137,6 +153,30 @@ function relocateErlang(root: string): void {
     'exec "$BINDIR/erlexec" "$@"',
   ]
   writeFileSync(launcher, lines.join('\n') + '\n')
+}
+
+/** Debian's chromium looks for libraries and fonts in the system only; started by this, it finds those beside it. */
+function relocateChromium(root: string): void {
+  if (!existsSync(join(root, 'usr/lib/chromium/chromium'))) return
+  const launcher = [
+    '#!/bin/sh',
+    'ROOT=$(cd "$(dirname "$0")" && pwd)',
+    'LIBRARIES=$(echo "$ROOT"/usr/lib/*-linux-* "$ROOT"/usr/lib/*-linux-*/pulseaudio "$ROOT"/lib/*-linux-*)',
+    'export LD_LIBRARY_PATH="$(echo "$LIBRARIES" | tr " " ":")"',
+    'export FONTCONFIG_FILE="$ROOT/fonts.conf"',
+    'exec "$ROOT/usr/lib/chromium/chromium" "$@"',
+  ]
+  const fonts = [
+    '<?xml version="1.0"?>',
+    '<!DOCTYPE fontconfig SYSTEM "fonts.dtd">',
+    '<fontconfig>',
+    '  <dir>/usr/share/fonts</dir>',
+    '  <dir prefix="relative">usr/share/fonts</dir>',
+    '  <cachedir prefix="xdg">fontconfig</cachedir>',
+    '</fontconfig>',
+  ]
+  writeFileSync(join(root, UNPACKED_BROWSER), launcher.join('\n') + '\n', { mode: 0o755 })
+  writeFileSync(join(root, 'fonts.conf'), fonts.join('\n') + '\n')
 }
 
 function release(): string {

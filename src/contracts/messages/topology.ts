@@ -29,25 +29,41 @@ export function topologyOf(namespace: string): Topology {
   }
 }
 
+/** Everything of one stack on a broker, with the arguments that it must have. */
+export function piecesOf(topology: Topology) {
+  return {
+    exchanges: [
+      { name: topology.exchange, type: 'direct' },
+      { name: topology.deadExchange, type: 'fanout' },
+    ],
+    queues: [
+      {
+        name: topology.deadQueue,
+        from: { exchange: topology.deadExchange, key: '' },
+        arguments: { 'x-queue-type': 'quorum' },
+      },
+      ...MESSAGES.map((message) => ({
+        name: topology.queueOf(message),
+        from: { exchange: topology.exchange, key: message.key },
+        arguments: {
+          'x-queue-type': 'quorum',
+          'x-delivery-limit': DELIVERY_LIMIT,
+          'x-dead-letter-exchange': topology.deadExchange,
+          // The dead-letter queue has to confirm before this one lets go; needs reject-publish on overflow.
+          'x-dead-letter-strategy': 'at-least-once',
+          'x-overflow': 'reject-publish',
+        },
+      })),
+    ],
+  }
+}
+
 /** Declares exchanges, quorum queues and bindings. Every process does it at start, so the order does not matter. */
 export async function declareTopology(channel: Channel, topology: Topology): Promise<void> {
-  await channel.assertExchange(topology.exchange, 'direct', { durable: true })
-  await channel.assertExchange(topology.deadExchange, 'fanout', { durable: true })
-  await channel.assertQueue(topology.deadQueue, { durable: true, arguments: { 'x-queue-type': 'quorum' } })
-  await channel.bindQueue(topology.deadQueue, topology.deadExchange, '')
-  for (const message of MESSAGES) {
-    const queue = topology.queueOf(message)
-    await channel.assertQueue(queue, {
-      durable: true,
-      arguments: {
-        'x-queue-type': 'quorum',
-        'x-delivery-limit': DELIVERY_LIMIT,
-        'x-dead-letter-exchange': topology.deadExchange,
-        // The dead-letter queue has to confirm before this one lets go; needs reject-publish on overflow.
-        'x-dead-letter-strategy': 'at-least-once',
-        'x-overflow': 'reject-publish',
-      },
-    })
-    await channel.bindQueue(queue, topology.exchange, message.key)
+  const { exchanges, queues } = piecesOf(topology)
+  for (const { name, type } of exchanges) await channel.assertExchange(name, type, { durable: true })
+  for (const { name, from, arguments: args } of queues) {
+    await channel.assertQueue(name, { durable: true, arguments: args })
+    await channel.bindQueue(name, from.exchange, from.key)
   }
 }

@@ -8,7 +8,6 @@ import type { Config } from '../src/platform/config.ts'
 import type { Logger } from '../src/platform/logger.ts'
 import { assetRoutes } from './assets.ts'
 import { BOARD_PATH, refuseJobsByHand } from './board.ts'
-import type { DashboardContext } from './context.ts'
 import { showPage } from './page.tsx'
 import {
   loginRoutes,
@@ -111,7 +110,7 @@ function answerMissing(): Middleware {
   return async (ctx, next) => {
     await next()
     if (ctx.status !== 404 || ctx.body != null || isOnBoard(ctx)) return
-    showPage(ctx as unknown as DashboardContext, missingPage)
+    showPage(ctx, missingPage)
   }
 }
 

@@ -33,8 +33,7 @@ export function noteCaller({ callers }: BoardAudit): (ctx: DashboardContext, nex
 }
 
 export function auditHooks(audit: BoardAudit, queues: readonly Queue[]): Hooks {
-  const callerOf = (context: HookContext) =>
-    audit.callers.get((context.request?.headers ?? {}) as IncomingHttpHeaders)
+  const callerOf = (context: HookContext) => audit.callers.get(context.request?.headers ?? {})
   return {
     async before(context) {
       if (context.method === 'get') return { allow: true }
@@ -47,7 +46,7 @@ export function auditHooks(audit: BoardAudit, queues: readonly Queue[]): Hooks {
     async after(context, result) {
       const caller = callerOf(context)
       if (context.method === 'get' || caller === undefined || (result.status ?? 200) >= 400) return result
-      const { params = {}, body } = context.request ?? {}
+      const { params, body } = context.request
       const target = [params.queueName ?? 'all queues', params.jobId ?? params.queueStatus]
         .filter(Boolean)
         .join(' ')

@@ -1,21 +1,29 @@
 /** Composition root of the dashboard process: pages of the sale and Bull Board on Koa, behind a login. */
 import type { Server } from 'node:http'
-import { Router } from '@koa/router'
+import type { Router } from '@koa/router'
+import type { Redis } from 'ioredis'
+import type { Knex } from 'knex'
 import type Koa from 'koa'
-import { closeOrderJob } from '../src/contracts/jobs/close-order.ts'
-import { createOrderJob } from '../src/contracts/jobs/create-order.ts'
-import { deadLetterJob } from '../src/contracts/jobs/dead-letter.ts'
-import { releaseStockJob } from '../src/contracts/jobs/release-stock.ts'
+import type { Registry } from 'prom-client'
+import { closeOrderJob, type CloseOrderPayload } from '../src/contracts/jobs/close-order.ts'
+import { createOrderJob, type CreateOrderPayload } from '../src/contracts/jobs/create-order.ts'
+import { deadLetterJob, type DeadLetter } from '../src/contracts/jobs/dead-letter.ts'
+import { releaseStockJob, type ReleaseStockPayload } from '../src/contracts/jobs/release-stock.ts'
 import { reservationAccepted } from '../src/contracts/messages/reservation-accepted.ts'
 import { MessageSigner } from '../src/contracts/messages/signature.ts'
-import { declareTopology, topologyOf } from '../src/contracts/messages/topology.ts'
+import { declareTopology, topologyOf, type Topology } from '../src/contracts/messages/topology.ts'
+import { POOL_MAX } from '../src/contracts/pools.ts'
 import { JobProducer, type JobDefinition } from '../src/platform/bullmq/job.ts'
+import { producerName } from '../src/platform/bullmq/process-tag.ts'
+import type { LagDependencies } from '../src/figures/lag.ts'
 import type { Config } from '../src/platform/config.ts'
 import { closeServer, listen } from '../src/platform/http-server.ts'
 import { StopList, type Running } from '../src/platform/lifecycle.ts'
 import type { Logger } from '../src/platform/logger.ts'
+import { countPublishes, createRegistry } from '../src/platform/metrics.ts'
+import { internalTest } from '../src/platform/networks.ts'
 import { contactPostgres, createPostgres } from '../src/platform/postgres/client.ts'
-import { closeRabbit, connectRabbit } from '../src/platform/rabbitmq/connection.ts'
+import { closeRabbit, connectRabbit, type RabbitConnection } from '../src/platform/rabbitmq/connection.ts'
 import { ConfirmPublisher } from '../src/platform/rabbitmq/publisher.ts'
 import { queueDepth } from '../src/platform/rabbitmq/queue-depth.ts'
 import {
@@ -24,14 +32,27 @@ import {
   createQueueRedis,
   createRedis,
 } from '../src/platform/redis/client.ts'
-import { loadScripts } from '../src/platform/redis/define-script.ts'
+import type { Readiness } from '../src/platform/readiness.ts'
+import { loadScripts, type Scripts } from '../src/platform/redis/define-script.ts'
+import { serviceRoutes } from '../src/platform/service-routes.ts'
+import type { RebuildDependencies } from '../src/rebuild.ts'
+import { Remaining } from '../src/reserve/remaining.ts'
 import { spikeScripts } from '../src/reserve/scripts.ts'
 import { createLoginLimit } from '../src/users/login-limit.ts'
 import { tokenKey } from '../src/users/tokens.ts'
+import { actionRoutes } from './actions/routes.tsx'
 import { createApp } from './app.ts'
+import { auditRoutes } from './audit/routes.tsx'
 import { noteCaller, type BoardAudit } from './board-audit.ts'
 import { boardPlugin } from './board.ts'
 import { csrfKey } from './csrf.ts'
+import { deadLetterRoutes } from './dead-letters/routes.tsx'
+import { LiveHub } from './live/hub.ts'
+import { liveReaders } from './live/readers.ts'
+import { liveRoutes } from './live/routes.tsx'
+import { lookUpRoutes } from './look-up/routes.tsx'
+import { reportRoutes } from './report/routes.tsx'
+import type { SessionDependencies } from './session.ts'
 
 const HOME = '/sales'
 const MAX_UNCONFIRMED = 500
@@ -60,32 +81,30 @@ async function assemble(config: Config, log: Logger, parts: StopList): Promise<D
   const scripts = loadScripts(redis, spikeScripts)
   const signer = new MessageSigner(config.jwtSecret)
   const topology = topologyOf(config.namespace)
-  const { connection, publisher } = await openBroker(config, signer, log, parts)
+  const registry = createRegistry('dashboard', knex)
+  const { connection, publisher } = await openBroker(config, registry, log, parts)
   const producers = openProducers(config, queueRedis, parts)
   const queues = Object.values(producers).map(({ queue }) => queue)
   const backlog = () => queueDepth(connection, topology.queueOf(reservationAccepted))
+  const steering = { knex, redis, scripts, backlog, log }
   const audit: BoardAudit = { knex, log, callers: new WeakMap() }
+  const hub = openHub({ knex, redis, queueRedis, topology, connection, producers }, log, parts)
   const app = createApp({
     config,
     log,
-    session: {
-      key: tokenKey(config.jwtSecret),
-      csrfKey: csrfKey(config.jwtSecret),
-      knex,
-      loginLimit: createLoginLimit({
-        enabled: config.rateLimit,
-        redis,
-        namespace: config.namespace,
-        log,
-        countAddresses: true,
+    session: sessionOf(config, { knex, redis }, log),
+    service: [
+      serviceRoutes({
+        registry,
+        readiness: readinessOf({ knex, redis, queueRedis, publisher }),
+        isInternal: internalTest(config),
       }),
-      secure: config.env !== 'dev',
-      home: HOME,
-    },
-    service: [healthRoutes()],
-    features: [],
+    ],
+    features: featuresOf(config, { ...steering, ...producers, signer, topology, hub, publisher }),
     board: [noteCaller(audit) as never, boardPlugin(queues, config.env, audit)],
   })
+  // Koa would print what it can't answer any more: a live page that was closed, for one.
+  app.on('error', (error: Error) => log.debug({ err: error }, 'connection broke'))
   let server: Server | undefined
   return {
     app,
@@ -96,27 +115,84 @@ async function assemble(config: Config, log: Logger, parts: StopList): Promise<D
       log.info({ host: config.host, port: config.dashboardPort }, 'dashboard is listening')
     },
     async stop() {
+      void hub.stop() // its streams would keep the server open
       if (server?.listening) await closeServer(server)
       await parts.stop()
     },
   }
 }
 
-function healthRoutes(): Router {
-  return new Router().get('/healthz', (ctx) => {
-    ctx.body = { status: 'ok' }
-  }) as Router
+function sessionOf(
+  config: Config,
+  { knex, redis }: { knex: Knex; redis: Redis },
+  log: Logger,
+): SessionDependencies {
+  return {
+    key: tokenKey(config.jwtSecret),
+    csrfKey: csrfKey(config.jwtSecret),
+    knex,
+    loginLimit: createLoginLimit({
+      enabled: config.rateLimit,
+      redis,
+      namespace: config.namespace,
+      log,
+      countAddresses: true,
+    }),
+    secure: config.env !== 'dev',
+    home: HOME,
+  }
+}
+
+interface FeatureDependencies extends Omit<RebuildDependencies, 'scripts'>, Producers {
+  scripts: Scripts<typeof spikeScripts>
+  signer: MessageSigner
+  topology: Topology
+  publisher: ConfirmPublisher
+  hub: LiveHub
+}
+
+/** The pages, in the order in which they are asked. */
+function featuresOf(config: Config, { hub, publisher, ...deps }: FeatureDependencies): Router[] {
+  const { knex, redis, scripts, log } = deps
+  const queues = queuesByStep(deps)
+  return [
+    liveRoutes({ knex, remaining: new Remaining(redis, log), hub }),
+    lookUpRoutes({ knex, redis, queues, log, traceUrlTemplate: config.traceUrlTemplate }),
+    reportRoutes({ knex, redis, scripts }),
+    actionRoutes({ knex, redis, sale: deps, rebuild: deps, hub }),
+    deadLetterRoutes({ ...deps, returns: publisher }),
+    auditRoutes({ knex }),
+  ]
+}
+
+function readinessOf(clients: {
+  knex: Knex
+  redis: Redis
+  queueRedis: Redis
+  publisher: ConfirmPublisher
+}): Readiness {
+  return {
+    accepting: () => true, // it stops listening first of all
+    checks: {
+      postgres: () => clients.knex.raw('SELECT 1'),
+      redis: () => clients.redis.ping(),
+      queue_redis: () => clients.queueRedis.ping(),
+      rabbitmq: async () => {
+        if (!clients.publisher.isOpen) throw new Error('no channel')
+      },
+    },
+  }
 }
 
 async function openStores(config: Config, log: Logger, parts: StopList) {
   const knex = createPostgres(
-    { url: config.databaseUrl, applicationName: 'spike-dashboard', poolMax: 4 },
+    { url: config.databaseUrl, applicationName: 'spike-dashboard', poolMax: POOL_MAX.dashboard },
     log,
   )
   parts.add('postgres', () => knex.destroy())
   await contactPostgres(knex, config.databaseUrl)
   const redis = createRedis(config.redisUrl, 'spike-dashboard', log)
-  const queueRedis = createQueueRedis(config.queueRedisUrl, 'spike-dashboard queues', log)
+  const queueRedis = createQueueRedis(config.queueRedisUrl, producerName(config.namespace, 'dashboard'), log)
   parts.add('redis', async () => [redis, queueRedis].forEach((client) => client.disconnect()))
   await contactDurableRedis(redis, 'REDIS_URL', config.redisUrl)
   await contactRedis(queueRedis, 'QUEUE_REDIS_URL', config.queueRedisUrl)
@@ -124,7 +200,7 @@ async function openStores(config: Config, log: Logger, parts: StopList) {
 }
 
 /** What is replayed goes back to where it came from, over the same exchange as everything else. */
-async function openBroker(config: Config, signer: MessageSigner, log: Logger, parts: StopList) {
+async function openBroker(config: Config, registry: Registry, log: Logger, parts: StopList) {
   const topology = topologyOf(config.namespace)
   const connection = await connectRabbit(config.amqpUrl, 'spike-dashboard', log)
   parts.add('rabbitmq', () => closeRabbit(connection))
@@ -133,6 +209,7 @@ async function openBroker(config: Config, signer: MessageSigner, log: Logger, pa
     exchange: topology.exchange,
     maxUnconfirmed: MAX_UNCONFIRMED,
     prepare: (channel) => declareTopology(channel, topology),
+    onOutcome: countPublishes(registry),
     log,
   })
   parts.add('publisher', () => publisher.stop())
@@ -140,8 +217,44 @@ async function openBroker(config: Config, signer: MessageSigner, log: Logger, pa
   return { connection, publisher }
 }
 
+/** What all live pages of this process are read with. */
+function openHub(
+  {
+    producers,
+    connection,
+    ...stores
+  }: Pick<LagDependencies, 'knex' | 'redis' | 'queueRedis' | 'topology'> & {
+    connection: RabbitConnection
+    producers: Producers
+  },
+  log: Logger,
+  parts: StopList,
+): LiveHub {
+  const queues = queuesByStep(producers)
+  const brokerDepth = (name: string) => queueDepth(connection, name)
+  const hub = new LiveHub(liveReaders({ ...stores, queues, brokerDepth }), log)
+  parts.add('live page', () => hub.stop())
+  return hub
+}
+
+function queuesByStep(producers: Producers) {
+  return {
+    'create-order': producers.createOrders.queue,
+    'close-order': producers.closeOrders.queue,
+    'release-stock': producers.releases.queue,
+    'dead-letter': producers.deadLetters.queue,
+  }
+}
+
+interface Producers {
+  createOrders: JobProducer<'create-order', CreateOrderPayload>
+  closeOrders: JobProducer<'close-order', CloseOrderPayload>
+  releases: JobProducer<'release-stock', ReleaseStockPayload>
+  deadLetters: JobProducer<'dead-letter', DeadLetter>
+}
+
 /** Every queue of BullMQ, in the order of the flow. */
-function openProducers(config: Config, queueRedis: ReturnType<typeof createQueueRedis>, parts: StopList) {
+function openProducers(config: Config, queueRedis: Redis, parts: StopList): Producers {
   const open = <S extends string, P>(definition: JobDefinition<S, P>): JobProducer<S, P> => {
     const producer = new JobProducer(definition, config.namespace, queueRedis)
     parts.add(`queue ${definition.step}`, () => producer.close())

@@ -1,4 +1,4 @@
-import type { Context, DefaultContext, ParameterizedContext } from 'koa'
+import type { Context, ParameterizedContext } from 'koa'
 import { z } from 'zod'
 import type { Actor } from '../src/audit/audit.ts'
 import { id } from '../src/contracts/values.ts'
@@ -17,7 +17,7 @@ export interface DashboardState {
 }
 
 /** What the handlers of the dashboard get. */
-export type DashboardContext = ParameterizedContext<DashboardState, DefaultContext> & {
+export type DashboardContext = ParameterizedContext<DashboardState> & {
   request: Context['request'] & { body?: unknown }
 }
 

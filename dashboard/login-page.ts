@@ -6,6 +6,7 @@ export function loginPage(problem: string | undefined): string {
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>Flash sale dashboard</title>
+<link rel="icon" href="/assets/icon.svg">
 <style>
   :root { color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif; }
   body { display: grid; place-items: center; min-height: 100vh; margin: 0; }

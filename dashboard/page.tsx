@@ -43,6 +43,7 @@ function Frame({ ctx, page }: { ctx: DashboardContext; page: Page }): VNode {
         <meta name="viewport" content="width=device-width, initial-scale=1" />
         <meta name="color-scheme" content="light dark" />
         <title>{`${page.title} · Flash sale`}</title>
+        <link rel="icon" href="/assets/icon.svg" />
         {['dashboard.css', ...(page.styles ?? [])].map((name) => (
           <link rel="stylesheet" href={`/assets/${name}`} key={name} />
         ))}

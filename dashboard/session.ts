@@ -62,7 +62,7 @@ export function requireSession(deps: SessionDependencies): Middleware {
     getToken: (ctx) => ctx.cookies.get(COOKIE) ?? null,
   })
   return async (ctx, next) => {
-    await check(ctx as Context, async () => undefined)
+    await check(ctx, async () => undefined)
     const { data: claims } = staffClaimsSchema.safeParse((ctx.state as { token?: unknown }).token)
     const session = claims && (await readStaffSession(deps.knex, claims))
     if (claims !== undefined && session !== undefined) {

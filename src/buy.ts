@@ -4,6 +4,7 @@ import { failpoint, withFailpoint } from './platform/failpoints.ts'
 import type { Logger } from './platform/logger.ts'
 import type { ConfirmPublisher } from './platform/rabbitmq/publisher.ts'
 import type { Scripts } from './platform/redis/define-script.ts'
+import { activeTraceparent } from './platform/telemetry/trace.ts'
 import { publishReservation } from './publish/publish-reservation.ts'
 import type { OutcomeCounts } from './reserve/outcome-counts.ts'
 import type { QueuedMarks } from './reserve/queued-marks.ts'
@@ -53,7 +54,9 @@ export async function buy(deps: BuyDependencies, input: BuyInput): Promise<Purch
   if (!deps.publisher.hasRoom) return { kind: 'overloaded' }
   const rid = newRid(input.eventId, input.userId, deps.ridKey)
   await failpoint('reserve.before')
-  const reply = await withFailpoint('reserve.after', () => deps.scripts.reserve({ ...input, rid }))
+  const reply = await withFailpoint('reserve.after', () =>
+    deps.scripts.reserve({ ...input, rid, traceparent: activeTraceparent() }),
+  )
   if (reply.kind === 'corrupt') throw new Error(`redis key ${reply.key} has a wrong type or value`)
   if (reply.kind !== 'not_ready') deps.outcomes.add(input.eventId, reply.kind)
   if (reply.kind !== 'accepted') return reply
@@ -67,7 +70,8 @@ export async function buy(deps: BuyDependencies, input: BuyInput): Promise<Purch
     request_id: input.requestId,
   })
   if (outcome !== 'confirmed') {
-    deps.log.warn({ step: 'publish', rid: reply.rid, outcome }, 'reservation left to the relay')
+    const { requestId: request_id } = input
+    deps.log.warn({ step: 'publish', rid: reply.rid, request_id, outcome }, 'reservation left to the relay')
     return { kind: 'reserving', rid: reply.rid }
   }
   deps.marks.add(input.eventId, reply.rid)

@@ -5,9 +5,11 @@ import type { Knex } from 'knex'
 import { reservationAccepted } from './contracts/messages/reservation-accepted.ts'
 import { MessageSigner } from './contracts/messages/signature.ts'
 import { declareTopology, topologyOf } from './contracts/messages/topology.ts'
+import { POOL_MAX } from './contracts/pools.ts'
 import { buy } from './buy.ts'
 import { createApp } from './http/app.ts'
 import { answerBroken } from './http/broken-request.ts'
+import { createApiMetrics } from './http/metrics.ts'
 import { settlePayment } from './pay.ts'
 import { SimulatedProvider } from './payments/simulated-provider.ts'
 import type { Config } from './platform/config.ts'
@@ -15,7 +17,7 @@ import { closeServer, listen } from './platform/http-server.ts'
 import { InFlight } from './platform/in-flight.ts'
 import { StopList, type Running } from './platform/lifecycle.ts'
 import type { Logger } from './platform/logger.ts'
-import { createMetrics } from './platform/metrics.ts'
+import { countPublishes, createRegistry } from './platform/metrics.ts'
 import { contactPostgres, createPostgres } from './platform/postgres/client.ts'
 import { closeRabbit, connectRabbit } from './platform/rabbitmq/connection.ts'
 import { queueDepth } from './platform/rabbitmq/queue-depth.ts'
@@ -23,6 +25,7 @@ import { ConfirmPublisher } from './platform/rabbitmq/publisher.ts'
 import { contactDurableRedis, createRedis, createSubscriberRedis } from './platform/redis/client.ts'
 import { loadScripts } from './platform/redis/define-script.ts'
 import { Subscriber } from './platform/redis/subscriber.ts'
+import { startTracing } from './platform/telemetry/tracing.ts'
 import { createProductCache } from './products/cache.ts'
 import { OutcomeCounts } from './reserve/outcome-counts.ts'
 import { rebuildSale } from './rebuild.ts'
@@ -54,8 +57,11 @@ export async function compose(config: Config, log: Logger): Promise<Running> {
 }
 
 async function assemble(config: Config, log: Logger, parts: StopList): Promise<Running> {
+  const tracing = startTracing(config, 'api', log)
+  parts.add('tracing', () => tracing.stop())
   const { knex, redis } = await openStores(config, log, parts)
-  const { publisher, backlog } = await openPublisher(config, log, parts)
+  const registry = createRegistry('api', knex)
+  const { publisher, backlog } = await openPublisher(config, countPublishes(registry), log, parts)
   const scripts = loadScripts(redis, spikeScripts)
   const marks = new QueuedMarks(scripts, log)
   const outcomes = new OutcomeCounts(redis, log)
@@ -72,7 +78,7 @@ async function assemble(config: Config, log: Logger, parts: StopList): Promise<R
     log,
   })
   const inFlight = new InFlight(config.maxInFlight)
-  const metrics = createMetrics(() => inFlight.count)
+  const metrics = createApiMetrics(registry, { inFlight: () => inFlight.count, streams: () => watcher.count })
   let accepting = true
   const rebuild = { knex, redis, scripts, backlog, log }
   const app = createApp({
@@ -144,7 +150,10 @@ async function openStores(
   log: Logger,
   parts: StopList,
 ): Promise<{ knex: Knex; redis: Redis }> {
-  const knex = createPostgres({ url: config.databaseUrl, applicationName: 'spike-api', poolMax: 30 }, log)
+  const knex = createPostgres(
+    { url: config.databaseUrl, applicationName: 'spike-api', poolMax: POOL_MAX.api },
+    log,
+  )
   parts.add('postgres', () => knex.destroy())
   await contactPostgres(knex, config.databaseUrl)
   const redis = createRedis(config.redisUrl, 'spike-api', log)
@@ -160,7 +169,12 @@ function openSubscriber(config: Config, log: Logger, parts: StopList): Subscribe
   return new Subscriber(redis, log)
 }
 
-async function openPublisher(config: Config, log: Logger, parts: StopList) {
+async function openPublisher(
+  config: Config,
+  onOutcome: ReturnType<typeof countPublishes>,
+  log: Logger,
+  parts: StopList,
+) {
   const connection = await connectRabbit(config.amqpUrl, 'spike-api publisher', log)
   parts.add('rabbitmq', () => closeRabbit(connection))
   const topology = topologyOf(config.namespace)
@@ -171,6 +185,7 @@ async function openPublisher(config: Config, log: Logger, parts: StopList) {
     maxUnconfirmed: MAX_UNCONFIRMED,
     prepare: (channel) => declareTopology(channel, topology),
     headersOf: (message) => signer.headersOf(message),
+    onOutcome,
     log,
   })
   parts.add('publisher', () => publisher.stop())

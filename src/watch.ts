@@ -43,6 +43,11 @@ export class Watcher {
     this.#deps = deps
   }
 
+  /** Watches that are open now. */
+  get count(): number {
+    return this.#watches.size
+  }
+
   /**
    * Begins to watch a rid for its buyer. The present state is told before this resolves.
    * @throws when the stores do not answer

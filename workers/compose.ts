@@ -9,9 +9,11 @@ import { releaseStockJob, type ReleaseStockPayload } from '../src/contracts/jobs
 import { reservationAccepted } from '../src/contracts/messages/reservation-accepted.ts'
 import { MessageSigner } from '../src/contracts/messages/signature.ts'
 import { declareTopology, topologyOf, type Topology } from '../src/contracts/messages/topology.ts'
+import { POOL_MAX } from '../src/contracts/pools.ts'
 import type { PaymentProvider } from '../src/payments/provider.ts'
 import { SimulatedProvider } from '../src/payments/simulated-provider.ts'
 import { JobProducer, type JobDefinition } from '../src/platform/bullmq/job.ts'
+import { producerName } from '../src/platform/bullmq/process-tag.ts'
 import { Watchdog } from '../src/platform/bullmq/watchdog.ts'
 import { startStepWorker, type JobHandler } from '../src/platform/bullmq/worker.ts'
 import type { Config } from '../src/platform/config.ts'
@@ -31,18 +33,22 @@ import {
   createWorkerRedis,
 } from '../src/platform/redis/client.ts'
 import { loadScripts, type Scripts } from '../src/platform/redis/define-script.ts'
+import { startTracing } from '../src/platform/telemetry/tracing.ts'
 import { spikeScripts } from '../src/reserve/scripts.ts'
 import { bridgeConsumers } from './bridge/consumers.ts'
 import { letterOfJob, parkWith } from './bridge/dead-letters.ts'
 import { closeOrderHandler } from './close-order/handler.ts'
 import { createOrderHandler } from './create-order/handler.ts'
+import { workersListener } from './listener.ts'
+import { createWorkersMetrics, type WorkersMetrics } from './metrics/metrics.ts'
+import { showStanding } from './metrics/standing.ts'
 import { logRelay } from './relay/log-relay.ts'
 import { refundRelay } from './relay/refund-relay.ts'
 import { outboxRelay } from './relay/outbox-relay.ts'
 import { Republisher } from './relay/republisher.ts'
 import { releaseStockHandler } from './release-stock/handler.ts'
 import { stuckHolds } from './sweep/stuck-holds.ts'
-import { reconcile } from './sweep/reconcile.ts'
+import { reconcile, type ReconcileWatch } from './sweep/reconcile.ts'
 import { catchUp, closeOverdue } from './sweep/sweep.ts'
 import { triage } from './sweep/triage.ts'
 
@@ -69,10 +75,14 @@ export async function compose(config: Config, log: Logger): Promise<Running> {
 }
 
 async function assemble(config: Config, log: Logger, parts: StopList): Promise<() => Promise<void>> {
+  const tracing = startTracing(config, 'workers', log)
+  parts.add('tracing', () => tracing.stop())
   const { knex, redis, queueRedis, workerRedis } = await openStores(config, log, parts)
   const scripts = loadScripts(redis, spikeScripts)
   const signer = new MessageSigner(config.jwtSecret)
-  const { consuming, publisher, deadPublisher, topology } = await openBroker(config, signer, log, parts)
+  const metrics = createWorkersMetrics(knex)
+  const broker = await openBroker(config, { signer, metrics }, log, parts)
+  const { consuming, publisher, deadPublisher, topology } = broker
 
   const producer = <S extends string, P>(definition: JobDefinition<S, P>): JobProducer<S, P> => {
     const made = new JobProducer(definition, config.namespace, queueRedis)
@@ -94,7 +104,16 @@ async function assemble(config: Config, log: Logger, parts: StopList): Promise<(
   const backlog = () => queueDepth(consuming, topology.queueOf(reservationAccepted))
   const stores = { knex, redis, scripts, log }
   const queues = { createOrders, closeOrders, releases, deadLetters }
-  const loops = netOf({ ...stores, ...queues, publisher, provider, signer, topology, backlog })
+  const loops = netOf({
+    ...stores,
+    ...queues,
+    publisher,
+    provider,
+    signer,
+    topology,
+    backlog,
+    watch: metrics.reconcile,
+  })
   parts.add('relay and sweep', () => Promise.all(loops.map((loop) => loop.stop())))
 
   const watchdogs: Watchdog[] = []
@@ -110,6 +129,7 @@ async function assemble(config: Config, log: Logger, parts: StopList): Promise<(
       handler: watchdog.noticing(handler),
       exhausted: (job) => deadLetters.addBulk([{ payload: letterOfJob(job) }]),
       isOutage: isTransient,
+      watch: metrics.jobs,
       concurrency: CONCURRENCY,
       namespace: config.namespace,
       connection: workerRedis,
@@ -125,8 +145,20 @@ async function assemble(config: Config, log: Logger, parts: StopList): Promise<(
   const consumers = bridgeConsumers({
     knex,
     ...queues,
-    bridge: { connection: consuming, topology, signer, park: parkWith(deadPublisher), log },
+    bridge: {
+      connection: consuming,
+      topology,
+      signer,
+      park: parkWith(deadPublisher),
+      watch: metrics.bridge,
+      log,
+    },
   })
+
+  const { registry } = metrics
+  showStanding(registry, { ...stores, ...queues, queueRedis, topology, connection: consuming })
+  const listener = workersListener({ ...stores, config, registry, queueRedis, publisher, consumers })
+  parts.add('listener', () => listener.stop(), 5_000)
 
   return async () => {
     const workers = startWorkers()
@@ -135,6 +167,7 @@ async function assemble(config: Config, log: Logger, parts: StopList): Promise<(
     for (const loop of [...loops, ...watchdogs]) loop.start()
     parts.add('consumers', () => Promise.all(consumers.map((consumer) => consumer.stop())), WORK_WITHIN_MS)
     await Promise.all(consumers.map((consumer) => consumer.start()))
+    await listener.start()
     log.info('workers are running')
   }
 }
@@ -149,6 +182,7 @@ interface Net extends Stores {
   signer: MessageSigner
   topology: Topology
   backlog: () => Promise<number>
+  watch: ReconcileWatch
 }
 
 interface Stores {
@@ -182,12 +216,15 @@ async function openStores(
   log: Logger,
   parts: StopList,
 ): Promise<{ knex: Knex; redis: Redis; queueRedis: Redis; workerRedis: Redis }> {
-  const knex = createPostgres({ url: config.databaseUrl, applicationName: 'spike-workers', poolMax: 12 }, log)
+  const knex = createPostgres(
+    { url: config.databaseUrl, applicationName: 'spike-workers', poolMax: POOL_MAX.workers },
+    log,
+  )
   parts.add('postgres', () => knex.destroy())
   await contactPostgres(knex, config.databaseUrl)
   const redis = createRedis(config.redisUrl, 'spike-workers', log)
-  const queueRedis = createQueueRedis(config.queueRedisUrl, 'spike-workers producer', log)
-  const workerRedis = createWorkerRedis(config.queueRedisUrl, 'spike-workers worker', log)
+  const queueRedis = createQueueRedis(config.queueRedisUrl, producerName(config.namespace, 'workers'), log)
+  const workerRedis = createWorkerRedis(config.queueRedisUrl, 'spike-workers-jobs', log)
   parts.add('redis', async () => [redis, queueRedis, workerRedis].forEach((client) => client.disconnect()))
   await contactDurableRedis(redis, 'REDIS_URL', config.redisUrl)
   await contactRedis(queueRedis, 'QUEUE_REDIS_URL', config.queueRedisUrl)
@@ -196,7 +233,12 @@ async function openStores(
 }
 
 /** Publishers and consumers have connections of their own: an alarm of the broker blocks a whole connection. */
-async function openBroker(config: Config, signer: MessageSigner, log: Logger, parts: StopList) {
+async function openBroker(
+  config: Config,
+  { signer, metrics }: { signer: MessageSigner; metrics: WorkersMetrics },
+  log: Logger,
+  parts: StopList,
+) {
   const topology = topologyOf(config.namespace)
   const publishing = await connectRabbit(config.amqpUrl, 'spike-workers publisher', log)
   parts.add('rabbitmq publishers', () => closeRabbit(publishing))
@@ -212,6 +254,7 @@ async function openBroker(config: Config, signer: MessageSigner, log: Logger, pa
       maxUnconfirmed: MAX_UNCONFIRMED,
       prepare: (channel) => declareTopology(channel, topology),
       ...(headersOf === undefined ? {} : { headersOf }),
+      onOutcome: metrics.publishes,
       log,
     })
     parts.add(`publisher ${exchange}`, () => publisher.stop())

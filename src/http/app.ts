@@ -13,7 +13,8 @@ import type { Config } from '../platform/config.ts'
 import { IdempotencyStore } from '../platform/idempotency/store.ts'
 import type { InFlight } from '../platform/in-flight.ts'
 import type { Logger } from '../platform/logger.ts'
-import type { Metrics } from '../platform/metrics.ts'
+import { internalTest } from '../platform/networks.ts'
+import type { Readiness } from '../platform/readiness.ts'
 import type { ProductCache } from '../products/cache.ts'
 import type { Rebuilt } from '../rebuild.ts'
 import type { RepairResult } from '../repair.ts'
@@ -27,12 +28,14 @@ import { accessGuard } from './middleware/authenticate.ts'
 import { jsonBody } from './middleware/body.ts'
 import { errors } from './middleware/errors.ts'
 import { idempotencyGuard } from './middleware/idempotent.ts'
-import { internalGuard, internalTest } from './middleware/internal.ts'
+import { internalGuard } from './middleware/internal.ts'
 import { limitGuards } from './middleware/limits.ts'
 import { countRequests } from './middleware/metrics.ts'
 import { refuseExcess } from './middleware/overload.ts'
 import { requestId } from './middleware/request-id.ts'
 import { readableTarget } from './middleware/target.ts'
+import { traceRequests } from './middleware/trace.ts'
+import type { ApiMetrics } from './metrics.ts'
 import { mountContract } from './mount.ts'
 import { accountHandlers } from './routes/accounts.ts'
 import { figureHandlers } from './routes/figures.ts'
@@ -40,7 +43,7 @@ import { orderHandlers } from './routes/orders.ts'
 import { paymentHandlers } from './routes/payments.ts'
 import { productHandlers } from './routes/products.ts'
 import { purchaseHandlers } from './routes/purchases.ts'
-import { serviceHandlers, type Readiness } from './routes/service.ts'
+import { serviceHandlers } from './routes/service.ts'
 import { spikeEventHandlers } from './routes/spike-events.ts'
 
 export interface AppDependencies {
@@ -60,7 +63,7 @@ export interface AppDependencies {
   buy: (input: BuyInput) => Promise<Purchase>
   settlePayment: (provider: string, callback: Callback) => Promise<Settlement>
   readiness: Readiness
-  metrics: Metrics
+  metrics: ApiMetrics
   /** The requests in hand, which the server counts. */
   inFlight: InFlight
 }
@@ -87,7 +90,9 @@ export function createApp(deps: AppDependencies): Koa {
     proxy: config.trustProxy,
     maxIpsCount: 1, // the address that our own proxy has appended, not what the client wrote before it
   })
+  const isInternal = internalTest(config)
   app.use(requestId() as Koa.Middleware)
+  app.use(traceRequests(isInternal) as Koa.Middleware)
   app.use(countRequests(deps.metrics) as Koa.Middleware)
   app.use(errors(deps.log) as Koa.Middleware)
   app.use(helmet())
@@ -99,7 +104,6 @@ export function createApp(deps: AppDependencies): Koa {
   app.use(overload) // others may have come while the body was waited for
 
   const limits = { enabled: config.rateLimit, redis, namespace: config.namespace }
-  const isInternal = internalTest(config)
   const store = new IdempotencyStore(redis, config.namespace)
   const handlers = {
     ...accountHandlers({ ...deps, loginLimit: createLoginLimit({ ...limits, log: deps.log }) }),

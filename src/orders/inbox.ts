@@ -2,18 +2,26 @@ import type { Knex } from 'knex'
 import type { ReservationAccepted } from '../contracts/messages/reservation-accepted.ts'
 import type { VoidReason } from '../contracts/values.ts'
 
-/** Writes reservations into the inbox as undecided; those that are there already stay as they are. */
-export async function receiveReservations(knex: Knex, batch: readonly ReservationAccepted[]): Promise<void> {
-  if (batch.length === 0) return
-  await knex.raw(
-    `INSERT INTO reservations (rid, event_id, user_id, quantity, epoch, reserved_at, request_id)
-     SELECT rid, event_id, user_id, quantity, epoch, to_timestamp(reserved_at_ms / 1000.0), request_id
+/** A reservation as it is received; with the trace that what happens to it joins, when it has one. */
+export type Received = ReservationAccepted & { traceparent?: string | undefined }
+
+/**
+ * Writes reservations into the inbox as undecided; those that are there already stay as they are.
+ * @returns how many are new
+ */
+export async function receiveReservations(knex: Knex, batch: readonly Received[]): Promise<number> {
+  if (batch.length === 0) return 0
+  const { rowCount } = await knex.raw(
+    `INSERT INTO reservations (rid, event_id, user_id, quantity, epoch, reserved_at, request_id, traceparent)
+     SELECT rid, event_id, user_id, quantity, epoch, to_timestamp(reserved_at_ms / 1000.0), request_id, traceparent
        FROM jsonb_to_recordset(?::jsonb) AS r
-            (rid uuid, event_id uuid, user_id uuid, quantity int, epoch int, reserved_at_ms bigint, request_id text)
+            (rid uuid, event_id uuid, user_id uuid, quantity int, epoch int, reserved_at_ms bigint, request_id text,
+             traceparent text)
       ORDER BY rid
          ON CONFLICT DO NOTHING`,
     [JSON.stringify(batch)],
   )
+  return rowCount
 }
 
 /** PostgreSQL's word on one rid. */
@@ -57,19 +65,18 @@ export function findReservations(knex: Knex, rids: readonly string[]): Promise<R
 }
 
 /**
- * Rids that wait for their verdict for longer than `olderThanS`, in the order of time.
+ * Reservations that wait for their verdict for longer than `olderThanS`, in the order of time.
  * @param after the last rid of the page before
  */
-export async function undecidedRids(
+export function undecidedReservations(
   knex: Knex,
   { olderThanS, limit, after }: { olderThanS: number; limit: number; after?: string | undefined },
-): Promise<string[]> {
-  const rows: { rid: string }[] = await knex('reservations')
+): Promise<{ rid: string; traceparent: string | null }[]> {
+  return knex('reservations')
     .where('status', 'undecided')
     .whereRaw(`received_at < now() - ? * interval '1 second'`, [olderThanS])
     .where((page) => after === undefined || page.where('rid', '>', after))
     .orderBy('rid')
     .limit(limit)
-    .select('rid')
-  return rows.map((row) => row.rid)
+    .select('rid', 'traceparent')
 }

@@ -1,4 +1,5 @@
 import type { Knex } from 'knex'
+import { isTracing } from '../platform/telemetry/trace.ts'
 
 /** A fact that is true in PostgreSQL and not yet known to be in the broker. */
 export interface OutboxRow {
@@ -6,7 +7,15 @@ export interface OutboxRow {
   topic: 'reservation.accepted' | 'order.created' | 'stock.released'
   key: string
   payload: unknown
+  /** Of the reservation that it is about, while tracing is on and when it has one. */
+  traceparent?: string | null
 }
+
+/** A row is about a reservation, or about the order that came of one. */
+const TRACEPARENT = `(
+  SELECT traceparent FROM reservations
+   WHERE rid = coalesce((SELECT reservation_id FROM orders WHERE id = outbox.key), outbox.key)
+) AS traceparent`
 
 /**
  * Hands the oldest unpublished rows to `publish` and marks those that it returns.
@@ -26,7 +35,7 @@ export function drainOutbox(
       .limit(limit)
       .forUpdate()
       .skipLocked()
-      .select('id', 'topic', 'key', 'payload')
+      .select('id', 'topic', 'key', 'payload', ...(isTracing() ? [trx.raw(TRACEPARENT)] : []))
     if (rows.length === 0) return { read: 0, published: 0 }
     const published = await publish(rows)
     if (published.length > 0)

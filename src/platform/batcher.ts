@@ -1,48 +1,61 @@
 import DataLoader from 'dataloader'
+import { activeTraceparent, inTrace } from './telemetry/trace.ts'
 
 /**
  * Collects single requests that arrive within a few milliseconds and serves them with one call, while each
  * caller gets its own result. When a batch fails for a reason that may lie in one of its members, every member
  * is tried alone, so that a bad one fails alone.
- * @param serve one result for each key, in order
+ * @param serve one result for each key, in order; in no trace itself, it is given that of each key's caller
  * @param blamesAll true for errors that say nothing about the members, such as a database that is down
  */
 export function createBatcher<Key, Result>(options: {
-  serve: (keys: readonly Key[]) => Promise<readonly Result[]>
+  serve: (keys: readonly Key[], traceparents: readonly (string | undefined)[]) => Promise<readonly Result[]>
   blamesAll: (error: unknown) => boolean
   maxBatch: number
   maxWaitMs: number
 }): (key: Key) => Promise<Result> {
-  const { serve, blamesAll, maxBatch, maxWaitMs } = options
+  const { blamesAll, maxBatch, maxWaitMs } = options
+  interface Request {
+    key: Key
+    traceparent: string | undefined
+  }
 
-  async function alone(key: Key): Promise<Result | Error> {
+  const serve = (requests: readonly Request[]): Promise<readonly Result[]> =>
+    inTrace(undefined, () =>
+      options.serve(
+        requests.map(({ key }) => key),
+        requests.map(({ traceparent }) => traceparent),
+      ),
+    )
+
+  async function alone(request: Request): Promise<Result | Error> {
     try {
-      const [result] = await serve([key])
+      const [result] = await serve([request])
       return result as Result
     } catch (error) {
       return error as Error
     }
   }
 
-  async function together(keys: readonly Key[]): Promise<readonly (Result | Error)[]> {
+  async function together(requests: readonly Request[]): Promise<readonly (Result | Error)[]> {
     try {
-      return await serve(keys)
+      return await serve(requests)
     } catch (error) {
-      if (keys.length === 1 || blamesAll(error)) return keys.map(() => error as Error)
+      if (requests.length === 1 || blamesAll(error)) return requests.map(() => error as Error)
     }
     const results: (Result | Error)[] = []
-    for (const key of keys) {
+    for (const request of requests) {
       const last = results.at(-1)
       // An outage that began meanwhile would keep each of the others waiting for its own time limits.
-      results.push(last instanceof Error && blamesAll(last) ? last : await alone(key))
+      results.push(last instanceof Error && blamesAll(last) ? last : await alone(request))
     }
     return results
   }
 
-  const loader = new DataLoader<Key, Result>(together, {
+  const loader = new DataLoader<Request, Result>(together, {
     cache: false,
     maxBatchSize: maxBatch,
     batchScheduleFn: (callback) => void setTimeout(callback, maxWaitMs),
   })
-  return (key) => loader.load(key)
+  return (key) => loader.load({ key, traceparent: activeTraceparent() })
 }

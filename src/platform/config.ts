@@ -37,6 +37,8 @@ const schema = z
     HOST: z.string().default('127.0.0.1'),
     PORT: port.default(8080),
     DASHBOARD_PORT: port.default(8081),
+    /** 0: the workers don't listen. */
+    WORKERS_PORT: z.coerce.number().int().min(0).max(65_535).default(8082),
     DATABASE_URL: url('postgres', 'postgresql'),
     REDIS_URL: url('redis', 'rediss'),
     QUEUE_REDIS_URL: url('redis', 'rediss').optional(),
@@ -69,6 +71,12 @@ const schema = z
       .default([]),
     FAILPOINT_SEED: z.coerce.number().int().min(0).default(0),
     MAX_IN_FLIGHT: z.coerce.number().int().min(1).max(1_000_000).default(1_000),
+    /** Base URL of a collector that speaks OTLP over HTTP. */
+    OTEL_EXPORTER_OTLP_ENDPOINT: url('http', 'https').optional(),
+    TRACE_SAMPLE_RATIO: z.coerce.number().min(0).max(1).optional(),
+    TRACE_URL_TEMPLATE: url('http', 'https')
+      .refine((template) => template.includes('{trace_id}'), 'must contain {trace_id}')
+      .optional(),
     /** Names the exchange, the AMQP queues and the BullMQ prefix: two stacks can share the same servers. */
     NAMESPACE: z
       .string()
@@ -98,6 +106,8 @@ export type Config = Readonly<{
   host: string
   port: number
   dashboardPort: number
+  /** Where the workers tell of their health and metrics; 0: nowhere. */
+  workersPort: number
   databaseUrl: string
   redisUrl: string
   queueRedisUrl: string
@@ -115,6 +125,10 @@ export type Config = Readonly<{
   /** Requests that may wait or be worked on at the same time; more are refused with OVERLOADED. */
   maxInFlight: number
   namespace: string
+  /** Where traces go, and which part of the requests is traced; undefined when tracing is off. */
+  tracing: { tracesUrl: string; sampleRatio: number } | undefined
+  /** URL of a trace, with `{trace_id}` in it; the dashboard links to it. */
+  traceUrlTemplate: string | undefined
   /** Where this process is made to fail, and the seed of when; see failpoints.ts. */
   failpoints: readonly ArmedFailpoint[]
   failpointSeed: number
@@ -145,6 +159,7 @@ export function loadConfig(env: NodeJS.ProcessEnv): Config {
     host: e.HOST,
     port: e.PORT,
     dashboardPort: e.DASHBOARD_PORT,
+    workersPort: e.WORKERS_PORT,
     databaseUrl: e.DATABASE_URL,
     redisUrl: e.REDIS_URL,
     queueRedisUrl: e.QUEUE_REDIS_URL ?? e.REDIS_URL,
@@ -159,9 +174,21 @@ export function loadConfig(env: NodeJS.ProcessEnv): Config {
     internalNetworks: e.INTERNAL_NETWORKS,
     maxInFlight: e.MAX_IN_FLIGHT,
     namespace: e.NAMESPACE,
+    tracing: tracingOf(e),
+    traceUrlTemplate: e.TRACE_URL_TEMPLATE,
     failpoints: e.FAILPOINTS,
     failpointSeed: e.FAILPOINT_SEED,
   })
+}
+
+/** In prod, one request of a hundred is enough to see where time goes; elsewhere people look for the one they made. */
+function tracingOf(env: z.infer<typeof schema>): Config['tracing'] {
+  const { OTEL_EXPORTER_OTLP_ENDPOINT: endpoint, TRACE_SAMPLE_RATIO: ratio } = env
+  if (endpoint === undefined) return undefined
+  return {
+    tracesUrl: `${endpoint.replace(/\/+$/, '')}/v1/traces`,
+    sampleRatio: ratio ?? (env.APP_ENV === 'prod' ? 0.01 : 1),
+  }
 }
 
 /** The API of the same machine, which is where the simulated provider's money goes. */

@@ -1,4 +1,5 @@
 import { pino, stdTimeFunctions, type DestinationStream, type Logger } from 'pino'
+import { activeIds } from './telemetry/trace.ts'
 
 export type { Logger }
 
@@ -10,9 +11,10 @@ const SECRET_FIELDS = [
   'refresh_token',
   'device_token',
   'authorization',
+  'email',
 ]
 
-/** Paths that never reach a log line, whatever object is logged. */
+/** Paths that never reach a log line, whatever object is logged. E-mails are no secrets, but are nobody's business. */
 const SECRET_PATHS = [
   ...SECRET_FIELDS,
   ...SECRET_FIELDS.map((field) => `*.${field}`),
@@ -25,7 +27,8 @@ const SECRET_PATHS = [
 ]
 
 /**
- * JSON lines on standard output, one logger a process; parts take children of it.
+ * JSON lines on standard output, one logger a process; parts take children of it. A line that is written while a span is
+ * open carries `trace_id` and `span_id`.
  * @param role name of the process: api, workers, dashboard
  * @param stream where the lines go instead
  */
@@ -34,6 +37,7 @@ export function createLogger(role: string, level: string, stream?: DestinationSt
     level,
     base: { role, pid: process.pid },
     timestamp: stdTimeFunctions.isoTime,
+    mixin: activeIds,
     redact: { paths: SECRET_PATHS, censor: '[redacted]' },
   }
   return stream === undefined ? pino(options) : pino(options, stream)

@@ -1,58 +1,89 @@
-/** What a process counts about itself, in a registry of its own. */
-import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client'
+/** What every process counts about itself, in a registry of its own. */
+import type { Knex } from 'knex'
+import { collectDefaultMetrics, Counter, Gauge, Registry } from 'prom-client'
+import type { OutgoingMessage, PublishOutcome } from './rabbitmq/publisher.ts'
 
-const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
-
-export type Metrics = ReturnType<typeof createMetrics>
+/** Buckets of a duration, from a millisecond to what nobody waits for. */
+export const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
 
 /**
- * Labels hold names of our own only, never a word of a request: each distinct value is kept for ever.
- * @param inFlight reads how many requests wait or are being worked on
+ * A registry with what Node tells of the process, its event loop included, and the process's pool of connections.
+ * Whoever adds to it: labels hold names of our own only, never a word of a request; each distinct value is kept for ever.
  */
-export function createMetrics(inFlight: () => number) {
+export function createRegistry(role: 'api' | 'workers' | 'dashboard', knex: Knex): Registry {
   const registry = new Registry()
-  const registers = [registry]
   collectDefaultMetrics({ register: registry })
+  new Gauge({
+    name: 'spike_process_info',
+    help: 'Always 1; the label tells which of the processes this is.',
+    labelNames: ['role'],
+    registers: [registry],
+  }).set({ role }, 1)
+  showPool(registry, knex)
+  return registry
+}
+
+/** The part of the pool that knex's types don't tell of. */
+interface Pool {
+  max: number
+  numUsed(): number
+  numFree(): number
+  numPendingAcquires(): number
+}
+
+function showPool(registry: Registry, knex: Knex): void {
+  const pool = knex.client.pool as Pool
+  showGauge(registry, 'spike_postgres_pool_connections', 'Open connections to PostgreSQL, by state.', {
+    labels: ['state'],
+    read: () => [
+      [{ state: 'used' }, pool.numUsed()],
+      [{ state: 'free' }, pool.numFree()],
+    ],
+  })
+  showGauge(registry, 'spike_postgres_pool_max', 'Connections to PostgreSQL that may be open.', {
+    read: () => [[{}, pool.max]],
+  })
+  showGauge(registry, 'spike_postgres_pool_waiting', 'Requests that wait for a connection to PostgreSQL.', {
+    read: () => [[{}, pool.numPendingAcquires()]],
+  })
+}
+
+type Values = Iterable<readonly [labels: Record<string, string>, value: number | null]>
+
+/**
+ * A gauge that is read whenever it is scraped. What `read` does not give, or gives as null, is not shown: there is no
+ * value of a time before. A `read` that throws fails the whole scrape.
+ */
+export function showGauge(
+  registry: Registry,
+  name: string,
+  help: string,
+  { labels = [], read }: { labels?: readonly string[]; read: () => Values | Promise<Values> },
+): void {
   // oxlint-disable-next-line no-new -- it lives in the registry
   new Gauge({
-    name: 'http_requests_in_flight',
-    help: 'Requests that wait or are being worked on.',
-    registers,
-    collect() {
-      this.set(inFlight())
+    name,
+    help,
+    labelNames: [...labels],
+    registers: [registry],
+    async collect() {
+      const values = await read()
+      this.reset()
+      if (labels.length === 0) this.remove({}) // without labels, a reset leaves a zero
+      for (const [at, value] of values) if (value !== null) this.set(at, value)
     },
   })
-  return {
-    registry,
-    requests: new Counter({
-      name: 'http_requests_total',
-      help: 'Requests answered, by method, route and status.',
-      labelNames: ['method', 'route', 'status'],
-      registers,
-    }),
-    durations: new Histogram({
-      name: 'http_request_duration_seconds',
-      help: 'Time from the first look at a request to its answer.',
-      labelNames: ['method', 'route'],
-      buckets: SECONDS,
-      registers,
-    }),
-    shed: new Counter({
-      name: 'http_requests_shed_total',
-      help: 'Requests refused because too many were in flight.',
-      registers,
-    }),
-    purchases: new Counter({
-      name: 'spike_purchases_total',
-      help: 'Tries to buy, by outcome.',
-      labelNames: ['outcome'],
-      registers,
-    }),
-    cacheLookups: new Counter({
-      name: 'spike_cache_lookups_total',
-      help: 'Lookups in caches, by cache and result.',
-      labelNames: ['cache', 'result'],
-      registers,
-    }),
-  }
+}
+
+/** Counts what becomes of published messages, by their kind, which is their routing key. */
+export function countPublishes(
+  registry: Registry,
+): (message: OutgoingMessage, outcome: PublishOutcome) => void {
+  const counter = new Counter({
+    name: 'spike_publishes_total',
+    help: 'Messages handed to RabbitMQ, by kind and by what the broker said.',
+    labelNames: ['message', 'outcome'],
+    registers: [registry],
+  })
+  return ({ routingKey }, outcome) => counter.inc({ message: routingKey || 'dead-letter', outcome })
 }

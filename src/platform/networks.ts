@@ -1,4 +1,5 @@
 /** Addresses of clients and the networks that they are in. */
+import type { IncomingMessage } from 'node:http'
 import { BlockList, isIP, isIPv6 } from 'node:net'
 
 const MAPPED = '0:0:0:0:0:ffff'
@@ -28,6 +29,20 @@ export function networkTest(networks: readonly string[]): (address: string) => b
     const family = isIP(plain)
     return family !== 0 && list.check(plain, family === 6 ? 'ipv6' : 'ipv4')
   }
+}
+
+/** Whether a request may see what a process tells its own networks only. */
+export type InternalTest = (request: IncomingMessage) => boolean
+
+/**
+ * Whether a request comes from one of our own networks without a proxy in between: behind a proxy, the socket says
+ * where the proxy is, and headers say what anybody likes. Outside prod everybody is inside.
+ */
+export function internalTest(config: { env: string; internalNetworks: readonly string[] }): InternalTest {
+  if (config.env !== 'prod') return () => true
+  const isInside = networkTest(config.internalNetworks)
+  return ({ socket, headers }) =>
+    isInside(socket.remoteAddress ?? '') && !('x-forwarded-for' in headers) && !('forwarded' in headers)
 }
 
 /**

@@ -2,6 +2,7 @@ import type { Redis } from 'ioredis'
 import { z } from 'zod'
 import { id, quantity, timestampMs } from '../contracts/values.ts'
 import { redisNow } from '../platform/redis/clock.ts'
+import { readTraceparent } from '../platform/telemetry/traceparent.ts'
 import { spikeKeys } from './keys.ts'
 import { decodeRecord, type UnitState } from './record.ts'
 
@@ -15,6 +16,8 @@ export interface LogEntry {
   epoch: number
   reservedAtMs: number
   requestId: string
+  /** Of the purchase, when it is traced. */
+  traceparent: string | undefined
   /** State of the rid now; undefined when its record is gone. */
   state: UnitState | undefined
 }
@@ -26,6 +29,7 @@ const fields = z.object({
   epoch: z.coerce.number().int(),
   reserved_ms: z.coerce.number().pipe(timestampMs),
   request_id: z.string(),
+  traceparent: z.string().optional(),
 })
 
 /** A part of a log's aged entries. */
@@ -63,14 +67,19 @@ export async function agedEntries(
   return { entries, unreadable, nowMs, next: last && `(${last[0]}` }
 }
 
-/** All entries of an event's log that make sense, the oldest first, read in chunks. */
+/**
+ * Entries of an event's log that make sense, the oldest first, read in chunks.
+ * @param between milliseconds of Redis time; all entries without it
+ */
 export async function* logEntries(
   redis: Redis,
   eventId: string,
+  between?: { fromMs: number; untilMs: number },
 ): AsyncGenerator<{ logId: string; entry: Omit<LogEntry, 'state'> }> {
   const { log } = spikeKeys(eventId)
-  for (let from = '-'; ;) {
-    const chunk = await redis.xrange(log, from, '+', 'COUNT', 500)
+  const until = between === undefined ? '+' : String(between.untilMs)
+  for (let from = between === undefined ? '-' : String(between.fromMs); ;) {
+    const chunk = await redis.xrange(log, from, until, 'COUNT', 500)
     for (const [logId, flat] of chunk) {
       const parsed = fields.safeParse(pairs(flat))
       if (parsed.success) yield { logId, entry: entryOf(logId, parsed.data, undefined) }
@@ -90,6 +99,7 @@ function entryOf(logId: string, entry: z.infer<typeof fields>, record: string | 
     epoch: entry.epoch,
     reservedAtMs: entry.reserved_ms,
     requestId: entry.request_id,
+    traceparent: readTraceparent(entry.traceparent),
     state: record ? decodeRecord(record).state : undefined,
   }
 }

@@ -50,6 +50,11 @@ interface RidUnits {
   quantity: number
 }
 
+const idsOf = ({ eventId, rid }: { eventId: string; rid: string }) => ({
+  'spike.event_id': eventId,
+  'spike.rid': rid,
+})
+
 /** Units of an event by state, from one atomic read of Redis. */
 export type UnitCounts = Record<
   'granted' | 'stock' | 'held' | 'queued' | 'confirmed' | 'paid' | 'released',
@@ -59,12 +64,19 @@ export type UnitCounts = Record<
 export const spikeScripts = {
   reserve: defineScript({
     file: lua('reserve'),
-    keys: ({ eventId }: RidUnits & { requestId: string }) => {
+    keys: ({ eventId }: RidUnits & { requestId: string; traceparent?: string | undefined }) => {
       const k = spikeKeys(eventId)
       return [k.gate, k.stock, k.holders, k.states, k.lapses, k.log]
     },
-    args: ({ rid, userId, quantity, requestId }) => [rid, userId, quantity, requestId],
+    args: ({ rid, userId, quantity, requestId, traceparent = '' }) => [
+      rid,
+      userId,
+      quantity,
+      requestId,
+      traceparent,
+    ],
     decode: (reply): ReserveReply => reserveReply.parse(reply),
+    span: idsOf,
   }),
   markQueued: defineScript({
     file: lua('mark-queued'),
@@ -87,6 +99,7 @@ export const spikeScripts = {
       spikeKeys(eventId).notices,
     ],
     decode: oneWord('CONFIRMED', 'ADOPTED', 'HOLDER', 'UNCHANGED', 'NOT_READY'),
+    span: idsOf,
   }),
   release: defineScript({
     file: lua('release'),
@@ -103,6 +116,7 @@ export const spikeScripts = {
       spikeKeys(eventId).notices,
     ],
     decode: oneWord('RELEASED', 'TOMBSTONE', 'FREED', 'UNCHANGED', 'NOT_READY'),
+    span: idsOf,
   }),
   markPaid: defineScript({
     file: lua('mark-paid'),
@@ -112,6 +126,7 @@ export const spikeScripts = {
     ],
     args: ({ rid }) => [rid],
     decode: oneWord('PAID', 'UNCHANGED'),
+    span: idsOf,
   }),
   open: defineScript({
     file: lua('open'),

@@ -1,7 +1,7 @@
 /** Sessions of the dashboard: tokens of accounts that may see it, which end when they are logged out. */
 import { randomUUID, type KeyObject } from 'node:crypto'
 import type { Knex } from 'knex'
-import { z } from 'zod'
+import type { z } from 'zod'
 import { id } from '../contracts/values.ts'
 import type { Role, User } from './model.ts'
 import { claimsSchema, signToken } from './tokens.ts'

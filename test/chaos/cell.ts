@@ -127,6 +127,7 @@ function assemble({ services, proxies, direct, urls, accounts, close }: Parts): 
         PAYMENT_SECRET: accounts.paymentSecret,
         NAMESPACE: namespace,
         RATE_LIMIT: 'off',
+        WORKERS_PORT: '0', // many workers of many runs share this machine
       }
     },
     memoryAlarm,

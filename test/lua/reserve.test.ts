@@ -39,6 +39,16 @@ describe('reserve.lua', () => {
     expect((await spike.record(claim))?.split('|')[4], 'log id in the record').to.equal(log[0]?.[0])
   })
 
+  it('names the trace of a purchase in its entry, when it has one', async () => {
+    const spike = await ground.open()
+    const traceparent = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01'
+    await spike.reserve(spike.claim(), traceparent)
+    await spike.reserve(spike.claim())
+    const [traced, plain] = await ground.redis.xrange(spike.keys.log, '-', '+')
+    expect(traced?.[1].slice(-2)).to.deep.equal(['traceparent', traceparent])
+    expect(plain?.[1]).to.not.include('traceparent')
+  })
+
   it('answers the same and changes nothing when the same rid comes again', async () => {
     const spike = await ground.open({ granted: 2 })
     const claim = spike.claim()

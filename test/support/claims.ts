@@ -31,8 +31,8 @@ export async function reserveUnits(world: World, eventId: string, count: number)
 }
 
 /** Puts claims into the inbox, undecided. */
-export function receiveClaims(world: World, claims: readonly Claim[]): Promise<void> {
-  return receiveReservations(
+export async function receiveClaims(world: World, claims: readonly Claim[]): Promise<void> {
+  await receiveReservations(
     world.knex,
     claims.map(({ eventId, rid, userId, quantity }) => accepted(eventId, userId, { rid, quantity })),
   )

@@ -106,8 +106,8 @@ export class Spike {
     return { eventId: this.id, rid: newRid(this.id), userId: uuidv7(), quantity: 1, ...input }
   }
 
-  reserve(claim: Claim) {
-    return this.#scripts.reserve({ ...claim, requestId: `request-${claim.rid}` })
+  reserve(claim: Claim, traceparent?: string) {
+    return this.#scripts.reserve({ ...claim, requestId: `request-${claim.rid}`, traceparent })
   }
 
   /** A claim whose units were taken. */

@@ -33,9 +33,10 @@ export interface World {
   /** What the product proves its rids with. */
   ridKey: KeyObject
   topology: Topology
-  /** `http://host:port` of the API and of the dashboard, when they run. */
+  /** `http://host:port` of each process, when it runs. */
   apiUrl: string
   dashboardUrl: string
+  workersUrl: string
   /** Starts one of the product's processes inside the test's process; it is stopped with the world. */
   start(role: 'api' | 'workers' | 'dashboard'): Promise<Running>
   /** Stops what was started and removes every trace from stores and broker. */
@@ -69,6 +70,7 @@ export async function createWorld(overrides: NodeJS.ProcessEnv = {}): Promise<Wo
     NAMESPACE: `test-${randomBytes(6).toString('hex')}`,
     PORT: String(await freePort()),
     DASHBOARD_PORT: String(await freePort()),
+    WORKERS_PORT: String(await freePort()),
     JWT_SECRET: randomBytes(32).toString('hex'),
     PAYMENT_SECRET: randomBytes(32).toString('hex'),
     LOG_LEVEL: 'silent',
@@ -92,6 +94,7 @@ export async function createWorld(overrides: NodeJS.ProcessEnv = {}): Promise<Wo
     topology: topologyOf(config.namespace),
     apiUrl: `http://127.0.0.1:${config.port}`,
     dashboardUrl: `http://127.0.0.1:${config.dashboardPort}`,
+    workersUrl: `http://127.0.0.1:${config.workersPort}`,
     async start(role) {
       const process = await COMPOSE[role](config, log)
       running.push(process)

@@ -30,6 +30,7 @@ describe('loadConfig', () => {
       host: '127.0.0.1',
       port: 8080,
       dashboardPort: 8081,
+      workersPort: 8082,
       databaseUrl: GOOD.DATABASE_URL,
       redisUrl: GOOD.REDIS_URL,
       queueRedisUrl: GOOD.REDIS_URL,
@@ -44,6 +45,8 @@ describe('loadConfig', () => {
       internalNetworks: ['127.0.0.0/8', '::1/128'],
       maxInFlight: 1_000,
       namespace: 'spike',
+      tracing: undefined,
+      traceUrlTemplate: undefined,
       failpoints: [],
       failpointSeed: 0,
     })
@@ -61,6 +64,12 @@ describe('loadConfig', () => {
       port: 8080,
       queueRedisUrl: GOOD.REDIS_URL,
     })
+  })
+
+  it('takes 0 as a port for the workers only, who need not listen', () => {
+    expect(loadConfig({ ...GOOD, WORKERS_PORT: '0' }).workersPort).to.equal(0)
+    expect(namesOf(problemsOf({ ...GOOD, WORKERS_PORT: '-1' }))).to.deep.equal(['WORKERS_PORT'])
+    expect(namesOf(problemsOf({ ...GOOD, DASHBOARD_PORT: '0' }))).to.deep.equal(['DASHBOARD_PORT'])
   })
 
   it('lists missing and bad names together, and never prints a value', () => {
@@ -110,6 +119,8 @@ describe('loadConfig', () => {
     ['CORS_ORIGINS', 'https://a.test,https://b.test/path'],
     ['MAX_IN_FLIGHT', '0'],
     ['MAX_IN_FLIGHT', 'many'],
+    ['TRACE_URL_TEMPLATE', 'http://traces.test/trace'],
+    ['TRACE_URL_TEMPLATE', 'javascript:{trace_id}'],
     ['NAMESPACE', 'has space'],
     ['NAMESPACE', 'a'.repeat(41)],
     ['FAILPOINTS', 'reserve.after'],

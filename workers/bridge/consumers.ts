@@ -14,7 +14,7 @@ import { receiveReservations } from '../../src/orders/inbox.ts'
 import type { JobProducer } from '../../src/platform/bullmq/job.ts'
 import { failpoint, withFailpoint } from '../../src/platform/failpoints.ts'
 import type { BatchConsumer } from '../../src/platform/rabbitmq/batch-consumer.ts'
-import { bridgeConsumer, type BridgeOptions } from './bridge.ts'
+import { bridgeConsumer, type BridgeOptions, type Consumed } from './bridge.ts'
 import { deadLetterConsumer } from './dead-letters.ts'
 
 interface BridgeDependencies {
@@ -39,8 +39,9 @@ export function bridgeConsumers(deps: BridgeDependencies): BatchConsumer[] {
       message: orderCreated,
       forward: (batch) =>
         closeOrders.addBulk(
-          batch.map(({ order_id, expires_at_ms }) => ({
+          batch.map(({ payload: { order_id, expires_at_ms }, traceparent }) => ({
             payload: { order_id },
+            traceparent,
             // The deadline is PostgreSQL's; a clock that is off here only makes the job come early or late.
             delayMs: expires_at_ms - Date.now(),
           })),
@@ -49,7 +50,10 @@ export function bridgeConsumers(deps: BridgeDependencies): BatchConsumer[] {
     bridgeConsumer({
       ...bridge,
       message: stockReleased,
-      forward: (batch) => releases.addBulk(batch.map(({ rid }) => ({ payload: { rid } }))),
+      forward: (batch) =>
+        releases.addBulk(
+          batch.map(({ payload: { rid }, traceparent }) => ({ payload: { rid }, traceparent })),
+        ),
     }),
     deadLetterConsumer({
       ...bridge,
@@ -60,10 +64,12 @@ export function bridgeConsumers(deps: BridgeDependencies): BatchConsumer[] {
 
 /** Into the inbox first: BullMQ may be lost whole, and is filled again from there. */
 async function forwardReservations(
-  { knex, createOrders }: Pick<BridgeDependencies, 'knex' | 'createOrders'>,
-  batch: readonly ReservationAccepted[],
+  { knex, createOrders, bridge }: Pick<BridgeDependencies, 'knex' | 'createOrders' | 'bridge'>,
+  batch: readonly Consumed<ReservationAccepted>[],
 ): Promise<void> {
   await failpoint('bridge.before-inbox')
-  await withFailpoint('bridge.before-add', () => receiveReservations(knex, batch))
-  await createOrders.addBulk(batch.map(({ rid }) => ({ payload: { rid } })))
+  const received = batch.map(({ payload, traceparent }) => ({ ...payload, traceparent }))
+  const added = await withFailpoint('bridge.before-add', () => receiveReservations(knex, received))
+  bridge.watch.duplicates(batch.length - added)
+  await createOrders.addBulk(received.map(({ rid, traceparent }) => ({ payload: { rid }, traceparent })))
 }

@@ -7,6 +7,7 @@ import type { JobHandler, JobOutcome } from '../../src/platform/bullmq/worker.ts
 import { withFailpoint } from '../../src/platform/failpoints.ts'
 import type { Logger } from '../../src/platform/logger.ts'
 import { isTransient } from '../../src/platform/postgres/transaction.ts'
+import { inTrace, spanInEach } from '../../src/platform/telemetry/trace.ts'
 import type { Scripts } from '../../src/platform/redis/define-script.ts'
 import type { spikeScripts } from '../../src/reserve/scripts.ts'
 
@@ -23,11 +24,15 @@ const MAX_WAIT_MS = 4
 export function createOrderHandler(deps: CreateOrderDependencies): JobHandler<CreateOrderPayload> {
   const log = deps.log.child({ step: 'create-order' })
   const decide = createBatcher<string, Verdict>({
-    serve: async (rids) => {
+    serve: async (rids, traceparents) => {
       const verdicts = await withFailpoint('create-order.after-commit', () =>
-        decideReservations(deps.knex, rids),
+        spanInEach('sql decide', { kind: 'CLIENT', outcome: kindOfVerdict }, traceparents, () =>
+          decideReservations(deps.knex, rids),
+        ),
       )
-      await withFailpoint('create-order.after-apply', () => applyVerdicts(deps.scripts, verdicts, log))
+      await withFailpoint('create-order.after-apply', () =>
+        applyVerdicts(deps.scripts, verdicts, log, traceparents),
+      )
       return verdicts
     },
     blamesAll: isTransient,
@@ -50,9 +55,15 @@ export async function applyVerdicts(
   scripts: CreateOrderDependencies['scripts'],
   verdicts: readonly Verdict[],
   log: Logger,
+  traceparents: readonly (string | undefined)[] = [],
 ): Promise<void> {
-  const ordered = verdicts.filter((verdict) => verdict.kind === 'ordered')
-  const replies = await Promise.allSettled(ordered.map((verdict) => applyOrdered(scripts, verdict)))
+  const replies = await Promise.allSettled(
+    verdicts.map((verdict, i) =>
+      verdict.kind === 'ordered'
+        ? inTrace(traceparents[i], () => applyOrdered(scripts, verdict))
+        : Promise.resolve(),
+    ),
+  )
   const failed = replies.filter((reply) => reply.status === 'rejected')
   if (failed.length > 0)
     log.warn({ err: failed[0]?.reason, count: failed.length }, 'verdicts not applied, left to the relay')
@@ -71,6 +82,8 @@ export async function applyOrdered(
   const paid = verdict.paid ? scripts.markPaid(verdict) : undefined
   await Promise.all([confirmed, paid])
 }
+
+const kindOfVerdict = (verdicts: readonly Verdict[], i: number): string => verdicts[i]?.kind ?? 'unknown'
 
 function outcomeOf(verdict: Verdict): JobOutcome {
   switch (verdict.kind) {

@@ -102,9 +102,11 @@ async function relayEntries(
   const missing = entries.filter((entry) => !received.has(entry.rid))
   const unsent = missing.filter((entry) => entry.state === 'held')
   unsent.push(...(await straysOf(deps, missing, nowMs)))
-  const messages = unsent.map((entry) => messageOf(eventId, entry))
-  const confirmed = await deps.republisher.republish(eventId, messages)
-  return messages.length - confirmed.size
+  const confirmed = await deps.republisher.republish(
+    eventId,
+    unsent.map((entry) => ({ message: messageOf(eventId, entry), traceparent: entry.traceparent })),
+  )
+  return unsent.length - confirmed.size
 }
 
 /** Applied verdicts have ended the entries that their records knew; this ends those of records that Redis has lost. */

@@ -5,6 +5,8 @@ import { drainOutbox, type OutboxRow } from '../../src/orders/outbox.ts'
 import { withFailpoint } from '../../src/platform/failpoints.ts'
 import { Loop } from '../../src/platform/loop.ts'
 import type { Logger } from '../../src/platform/logger.ts'
+import { inTrace } from '../../src/platform/telemetry/trace.ts'
+import { readTraceparent } from '../../src/platform/telemetry/traceparent.ts'
 import type { ConfirmPublisher, OutgoingMessage } from '../../src/platform/rabbitmq/publisher.ts'
 
 const MAX_ROWS = 500
@@ -17,7 +19,11 @@ export function outboxRelay(deps: { knex: Knex; publisher: ConfirmPublisher; log
   const log = deps.log.child({ step: 'relay', source: 'outbox' })
   const publish = async (rows: readonly OutboxRow[]): Promise<number[]> => {
     const outcomes = await withFailpoint('outbox.after-publish', () =>
-      Promise.all(rows.map((row) => deps.publisher.publish(messageOf(row)))),
+      Promise.all(
+        rows.map((row) =>
+          inTrace(readTraceparent(row.traceparent), () => deps.publisher.publish(messageOf(row))),
+        ),
+      ),
     )
     return rows.filter((_row, i) => outcomes[i] === 'confirmed').map((row) => row.id)
   }

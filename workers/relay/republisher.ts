@@ -3,8 +3,15 @@ import { withFailpoint } from '../../src/platform/failpoints.ts'
 import type { Logger } from '../../src/platform/logger.ts'
 import type { ConfirmPublisher } from '../../src/platform/rabbitmq/publisher.ts'
 import type { Scripts } from '../../src/platform/redis/define-script.ts'
+import { inTrace } from '../../src/platform/telemetry/trace.ts'
 import { publishReservation } from '../../src/publish/publish-reservation.ts'
 import type { spikeScripts } from '../../src/reserve/scripts.ts'
+
+/** A reservation to publish again, in the trace of its purchase where that is known. */
+export interface Unsent {
+  message: ReservationAccepted
+  traceparent?: string | undefined
+}
 
 const CONFIRM_WAIT_MS = 5_000
 const REMEMBERED_MS = 600_000
@@ -35,22 +42,19 @@ export class Republisher {
    * by the rid.
    * @returns the rids that the broker has confirmed
    */
-  async republish(eventId: string, reservations: readonly ReservationAccepted[]): Promise<Set<string>> {
-    if (reservations.length === 0) return new Set()
+  async republish(eventId: string, unsent: readonly Unsent[]): Promise<Set<string>> {
+    if (unsent.length === 0) return new Set()
     const outcomes = await Promise.all(
-      reservations.map((reservation) =>
+      unsent.map(({ message, traceparent }) =>
         withFailpoint('log-relay.after-publish', () =>
-          publishReservation(this.#publisher, reservation, CONFIRM_WAIT_MS),
+          inTrace(traceparent, () => publishReservation(this.#publisher, message, CONFIRM_WAIT_MS)),
         ),
       ),
     )
-    const rids = reservations.filter((_one, i) => outcomes[i] === 'confirmed').map(({ rid }) => rid)
+    const rids = unsent.filter((_one, i) => outcomes[i] === 'confirmed').map(({ message }) => message.rid)
     this.#remember(rids)
     if (rids.length > 0) await this.#scripts.markQueued({ eventId, rids })
-    this.#log.info(
-      { eventId, unsent: reservations.length, confirmed: rids.length },
-      'reservations published again',
-    )
+    this.#log.info({ eventId, unsent: unsent.length, confirmed: rids.length }, 'reservations published again')
     return new Set(rids)
   }
 

@@ -5,8 +5,16 @@
 import { SYSTEM } from '../../src/audit/audit.ts'
 import { Loop } from '../../src/platform/loop.ts'
 import type { RebuildDependencies } from '../../src/rebuild.ts'
-import { examineEvent, lastingOf, REMEDIES, tallyOf, type Finding } from '../../src/reconcile.ts'
-import { repairFindings } from '../../src/repair.ts'
+import {
+  examineEvent,
+  lastingOf,
+  REMEDIES,
+  tallyOf,
+  type Examination,
+  type Finding,
+  type Tally,
+} from '../../src/reconcile.ts'
+import { repairFindings, type Repair } from '../../src/repair.ts'
 import { followedEventIds } from '../../src/spike-events/model.ts'
 import { forEachEvent } from '../for-each-event.ts'
 
@@ -21,17 +29,41 @@ interface Memory {
   rebuiltFor: readonly Finding[]
 }
 
-export function reconcile(deps: RebuildDependencies): Loop {
+/** What a pass has found of one event. */
+export interface Compared {
+  /** Null where there is nothing to compare. */
+  drift: number | null
+  findings: Tally
+}
+
+/** Hears what the passes find and mend. */
+export interface ReconcileWatch {
+  /** A pass has ended; events that it could not compare are not among them. */
+  compared(events: ReadonlyMap<string, Compared>): void
+  repaired(repair: Pick<Repair, 'repaired' | 'rebuilt'>): void
+}
+
+type Dependencies = RebuildDependencies & { watch: ReconcileWatch }
+
+export function reconcile(deps: Dependencies): Loop {
   const log = deps.log.child({ step: 'sweep', part: 'reconcile' })
   let memories = new Map<string, Memory>()
   return new Loop(
     async () => {
       const startedAt = performance.now()
       const next = new Map<string, Memory>()
-      await forEachEvent(await followedEventIds(deps.knex), log, async (id) => {
-        const memory = await reconcileEvent({ ...deps, log }, id, memories.get(id))
-        if (memory !== undefined) next.set(id, memory)
-      })
+      const compared = new Map<string, Compared>()
+      try {
+        await forEachEvent(await followedEventIds(deps.knex), log, async (id) => {
+          const examination = await examineEvent(deps, id)
+          if (examination.kind !== 'examined') return
+          compared.set(id, { drift: examination.drift, findings: tallyOf(examination.findings) })
+          const memory = await repairLasting({ ...deps, log }, id, examination, memories.get(id))
+          if (memory !== undefined) next.set(id, memory)
+        })
+      } finally {
+        deps.watch.compared(compared)
+      }
       memories = next
       const tookMs = performance.now() - startedAt
       return { more: false, pauseMs: Math.max(PAUSE_MS, PAUSE_BY_PASS * tookMs) }
@@ -42,22 +74,22 @@ export function reconcile(deps: RebuildDependencies): Loop {
 }
 
 /** @returns what the next pass has to know; undefined when the stores agree */
-async function reconcileEvent(
-  deps: RebuildDependencies,
+async function repairLasting(
+  deps: Dependencies,
   eventId: string,
+  { drift, findings }: Extract<Examination, { kind: 'examined' }>,
   { findings: earlier, rebuiltFor }: Memory = { findings: [], rebuiltFor: [] },
 ): Promise<Memory | undefined> {
-  const examination = await examineEvent(deps, eventId)
-  if (examination.kind !== 'examined' || examination.findings.length === 0) return undefined
-  const { drift, findings } = examination
+  if (findings.length === 0) return undefined
   const lasting = lastingOf(earlier, findings)
   const unmended = lastingOf(rebuiltFor, lasting)
   if (unmended.length > 0)
     deps.log.error({ eventId, drift, findings: tallyOf(unmended) }, 'a rebuild has not mended the event')
   const mendable = lasting.filter((finding) => !unmended.includes(finding))
-  const { rebuilt } = await repairFindings(deps, eventId, { drift, findings: mendable }, SYSTEM)
+  const repair = await repairFindings(deps, eventId, { drift, findings: mendable }, SYSTEM)
+  deps.watch.repaired(repair)
   return {
     findings,
-    rebuiltFor: rebuilt ? mendable.filter(({ kind }) => REMEDIES[kind] === 'rebuild') : rebuiltFor,
+    rebuiltFor: repair.rebuilt ? mendable.filter(({ kind }) => REMEDIES[kind] === 'rebuild') : rebuiltFor,
   }
 }

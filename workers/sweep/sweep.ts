@@ -6,9 +6,10 @@ import { SYSTEM } from '../../src/audit/audit.ts'
 import type { Knex } from 'knex'
 import type { CreateOrderPayload } from '../../src/contracts/jobs/create-order.ts'
 import { closeLapsedOrders, overdueOrders } from '../../src/orders/close.ts'
-import { undecidedRids } from '../../src/orders/inbox.ts'
+import { undecidedReservations } from '../../src/orders/inbox.ts'
 import type { JobProducer } from '../../src/platform/bullmq/job.ts'
 import { forgetMade } from '../../src/platform/postgres/once.ts'
+import { readTraceparent } from '../../src/platform/telemetry/traceparent.ts'
 import { Loop } from '../../src/platform/loop.ts'
 import type { Logger } from '../../src/platform/logger.ts'
 import { lostRebuilder, type RebuildDependencies } from '../../src/rebuild.ts'
@@ -80,10 +81,12 @@ async function reviveUndecided(
 ): Promise<number> {
   let revived = 0
   for (let after: string | undefined; ;) {
-    const rids = await undecidedRids(knex, { olderThanS: UNDECIDED_AFTER_S, limit: MAX_ROWS, after })
-    await Promise.all(rids.map((rid) => createOrders.ensure({ rid })))
-    revived += rids.length
-    if (rids.length < MAX_ROWS) return revived
-    after = rids.at(-1)
+    const rows = await undecidedReservations(knex, { olderThanS: UNDECIDED_AFTER_S, limit: MAX_ROWS, after })
+    await Promise.all(
+      rows.map(({ rid, traceparent }) => createOrders.ensure({ rid }, readTraceparent(traceparent))),
+    )
+    revived += rows.length
+    if (rows.length < MAX_ROWS) return revived
+    after = rows.at(-1)?.rid
   }
 }

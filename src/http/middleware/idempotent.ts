@@ -49,7 +49,7 @@ export function idempotencyGuard(deps: { store: IdempotencyStore; log: Logger })
           await next()
           reply = replyOf(ctx)
         } finally {
-          await settle(deps, place, begun.token, reply)
+          await settle(deps, place, begun.token, reply, ctx.state.requestId)
         }
       }
     }
@@ -97,11 +97,12 @@ async function settle(
   place: Place,
   token: string,
   reply: KeptReply | undefined,
+  requestId: string,
 ): Promise<void> {
   try {
     if (reply === undefined) await store.abandon(place, token)
     else await store.finish(place, token, JSON.stringify(reply))
   } catch (error) {
-    log.warn({ err: error }, 'an idempotency key could not be settled')
+    log.warn({ err: error, request_id: requestId }, 'an idempotency key could not be settled')
   }
 }

@@ -1,11 +1,11 @@
 import type { RouterContext } from '@koa/router'
-import type { Metrics } from '../../platform/metrics.ts'
 import type { Middleware } from '../context.ts'
+import type { ApiMetrics } from '../metrics.ts'
 
 const METHODS = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'])
 
 /** Counts and times every request, by the template of its route. Stands outside of what makes errors answers. */
-export function countRequests(metrics: Metrics): Middleware {
+export function countRequests(metrics: ApiMetrics): Middleware {
   return async (ctx, next) => {
     const began = performance.now()
     try {

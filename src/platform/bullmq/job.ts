@@ -1,6 +1,8 @@
 import { Queue, type Job, type JobsOptions } from 'bullmq'
 import type { Redis } from 'ioredis'
 import type { z } from 'zod'
+import { isTracing, spanInEach } from '../telemetry/trace.ts'
+import { readTraceparent } from '../telemetry/traceparent.ts'
 
 /** Name of the worker's own back-off; BullMQ's exponential one has no upper limit. */
 export const BACKOFF = 'capped'
@@ -43,6 +45,24 @@ export function openQueue(step: string, namespace: string, redis: Redis): Queue 
   return queue
 }
 
+/** What is to be done, from when on, and the trace that it belongs to. */
+export interface NewJob<Payload> {
+  payload: Payload
+  delayMs?: number
+  traceparent?: string | undefined
+}
+
+/** The trace that a job's run joins. */
+export function traceparentOf({ opts }: Pick<Job, 'opts'>): string | undefined {
+  const metadata = opts.telemetry?.metadata
+  if (metadata === undefined) return undefined
+  try {
+    return readTraceparent((JSON.parse(metadata) as { traceparent?: unknown } | null)?.traceparent)
+  } catch {
+    return undefined
+  }
+}
+
 /** Adds jobs of one kind, checking each payload against the contract. */
 export class JobProducer<Step extends string, Payload> {
   readonly queue: Queue
@@ -58,15 +78,25 @@ export class JobProducer<Step extends string, Payload> {
    * @param items payloads with the delay before each job is due
    * @throws unless every single one is stored
    */
-  async addBulk(items: readonly { payload: Payload; delayMs?: number }[]): Promise<void> {
+  async addBulk(items: readonly NewJob<Payload>[]): Promise<void> {
     if (items.length === 0) return
+    if (!isTracing()) return this.#store(items)
+    const parents = items.map(({ traceparent }) => traceparent)
+    await spanInEach(`add ${this.#definition.step}`, { kind: 'PRODUCER' }, parents, (traceparents) =>
+      this.#store(items.map((item, i) => ({ ...item, traceparent: traceparents[i] }))),
+    )
+  }
+
+  async #store(items: readonly NewJob<Payload>[]): Promise<void> {
     const added = await this.queue.addBulk(
-      items.map(({ payload, delayMs }) => ({
+      items.map(({ payload, delayMs, traceparent }) => ({
         name: this.#definition.step,
         data: this.#definition.schema.parse(payload),
         opts: {
           ...this.#options(payload),
           ...(delayMs === undefined ? {} : { delay: Math.max(0, delayMs) }),
+          // In the place and the form that BullMQ's own adapter has for it.
+          ...(traceparent === undefined ? {} : { telemetry: { metadata: JSON.stringify({ traceparent }) } }),
         },
       })),
     )
@@ -79,10 +109,10 @@ export class JobProducer<Step extends string, Payload> {
    * Makes sure that a job for this payload will run: adds it, in place of a finished one that holds its id. What that
    * one carried is not trusted, and its attempts are used up. Slower than `addBulk`; meant for the sweep and the triage.
    */
-  async ensure(payload: Payload): Promise<void> {
+  async ensure(payload: Payload, traceparent?: string): Promise<void> {
     const job = await this.queue.getJob(this.#definition.jobId(payload))
     if (job !== undefined) await removeFinished(job)
-    await this.addBulk([{ payload }])
+    await this.addBulk([{ payload, traceparent }])
   }
 
   close(): Promise<void> {

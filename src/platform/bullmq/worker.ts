@@ -1,7 +1,10 @@
 import { DelayedError, UnrecoverableError, Worker, type Job } from 'bullmq'
 import type { Redis } from 'ioredis'
 import type { Logger } from '../logger.ts'
-import { queuePrefix, type JobDefinition } from './job.ts'
+import { inTrace, isTracing, span } from '../telemetry/trace.ts'
+import { traceIdOf } from '../telemetry/traceparent.ts'
+import { queuePrefix, traceparentOf, type JobDefinition } from './job.ts'
+import { PROCESS_TAG } from './process-tag.ts'
 
 /**
  * What a handler says about its job. Anything thrown means: try again later.
@@ -25,6 +28,21 @@ export interface ExhaustedJob {
   attempts: number
 }
 
+/**
+ * What became of a run of a job: what its handler said, or, when it threw, whether it comes again (`retried`), can
+ * never work (`failed`) or has used up its attempts (`exhausted`).
+ */
+export type JobResult = 'done' | 'skipped' | 'later' | 'retried' | 'failed' | 'exhausted'
+
+/** Hears of every run of a step's jobs. */
+export interface JobWatch {
+  /** A job was taken up for the first time, so long after it was due. */
+  taken(step: string, waitedMs: number): void
+  /** A handler has ended, one way or the other. */
+  handled(step: string, tookMs: number): void
+  ended(step: string, result: JobResult): void
+}
+
 interface StepWorkerOptions<Step extends string, Payload> {
   definition: JobDefinition<Step, Payload>
   handler: JobHandler<Payload>
@@ -32,6 +50,7 @@ interface StepWorkerOptions<Step extends string, Payload> {
   exhausted: (job: ExhaustedJob) => Promise<void>
   /** Tells errors of a store that is down, which no job can help: such a job is put off and keeps its attempts. */
   isOutage: (error: unknown) => boolean
+  watch?: JobWatch
   concurrency: number
   namespace: string
   connection: Redis
@@ -51,8 +70,9 @@ export function startStepWorker<Step extends string, Payload>(
   options: StepWorkerOptions<Step, Payload>,
 ): Worker {
   const { definition, log } = options
-  const handler = puttingOffOutages(options)
+  const handler = watched(options, puttingOffOutages(options))
   const worker = new Worker(definition.step, (job, token) => runJob(definition, handler, job, token), {
+    name: PROCESS_TAG,
     connection: options.connection,
     prefix: queuePrefix(options.namespace),
     concurrency: options.concurrency,
@@ -64,7 +84,12 @@ export function startStepWorker<Step extends string, Payload>(
     settings: { backoffStrategy: (attempts, _type, _error, job) => backoffMs(attempts, job) },
   })
   let lastError = ''
-  worker.on('active', () => (lastError = ''))
+  worker.on('active', (job) => {
+    lastError = ''
+    const { attemptsStarted, processedOn = 0, timestamp, opts } = job
+    if (attemptsStarted === 1)
+      options.watch?.taken(definition.step, processedOn - timestamp - (opts.delay ?? 0))
+  })
   worker.on('error', ({ message }) => {
     // A Redis that is full refuses a hundred times a second, each time with the same words.
     if (message !== lastError) log.warn({ step: definition.step, err: message }, 'worker error')
@@ -72,8 +97,12 @@ export function startStepWorker<Step extends string, Payload>(
   })
   worker.on('failed', (job, error) => {
     const attempts = job?.attemptsMade ?? 0
-    log.warn({ step: definition.step, jobId: job?.id, attempts, err: error }, 'job failed')
-    if (job === undefined || !isExhausted(job, error)) return
+    const trace_id = job && traceIdOf(traceparentOf(job))
+    log.warn({ step: definition.step, jobId: job?.id, attempts, trace_id, err: error }, 'job failed')
+    if (job === undefined) return
+    const result = resultOf(job, error)
+    options.watch?.ended(definition.step, result)
+    if (result === 'retried') return
     log.error({ step: definition.step, jobId: job.id, advice: definition.whenExhausted }, 'job given up')
     options
       .exhausted({
@@ -112,6 +141,23 @@ function puttingOffOutages<Step extends string, Payload>({
   }
 }
 
+/** What throws, or is given up, is told by the worker's own event. */
+function watched<Payload>(
+  { definition, watch }: Pick<StepWorkerOptions<string, Payload>, 'definition' | 'watch'>,
+  handler: JobHandler<Payload>,
+): JobHandler<Payload> {
+  return async (payload) => {
+    const began = performance.now()
+    try {
+      const outcome = await handler(payload)
+      if (outcome.kind !== 'giveUp') watch?.ended(definition.step, outcome.kind)
+      return outcome
+    } finally {
+      watch?.handled(definition.step, performance.now() - began)
+    }
+  }
+}
+
 async function runJob<Step extends string, Payload>(
   definition: JobDefinition<Step, Payload>,
   handler: JobHandler<Payload>,
@@ -120,7 +166,9 @@ async function runJob<Step extends string, Payload>(
 ): Promise<unknown> {
   const payload = definition.schema.safeParse(job.data)
   if (!payload.success) throw new UnrecoverableError(`malformed payload: ${payload.error.issues[0]?.message}`)
-  const outcome = await handler(payload.data)
+  const outcome = await (isTracing()
+    ? handleTraced(definition, handler, job, payload.data)
+    : handler(payload.data))
   switch (outcome.kind) {
     case 'done':
       return outcome.result
@@ -134,6 +182,18 @@ async function runJob<Step extends string, Payload>(
   }
 }
 
+/** The span of one run, in the trace of the job. A job of no trace has none. */
+function handleTraced<Step extends string, Payload>(
+  { step }: JobDefinition<Step, Payload>,
+  handler: JobHandler<Payload>,
+  job: Job,
+  payload: Payload,
+): Promise<JobOutcome> {
+  return inTrace(traceparentOf(job), () =>
+    span(`process ${step}`, { kind: 'CONSUMER', outcome: ({ kind }) => kind }, () => handler(payload)),
+  )
+}
+
 /** Doubles from the job's first pause up to the cap. */
 function backoffMs(attempts: number, job: { opts: { backoff?: unknown } } | undefined): number {
   const { delay: first = 1_000 } = (job?.opts.backoff ?? {}) as { delay?: number }
@@ -145,6 +205,7 @@ function jittered(ms: number): number {
   return Math.ceil(ms * (0.5 + Math.random() / 2))
 }
 
-function isExhausted(job: Job, error: Error): boolean {
-  return error.name === 'UnrecoverableError' || job.attemptsMade >= (job.opts.attempts ?? 1)
+function resultOf(job: Job, error: Error): Extract<JobResult, 'retried' | 'failed' | 'exhausted'> {
+  if (error.name === 'UnrecoverableError') return 'failed'
+  return job.attemptsMade >= (job.opts.attempts ?? 1) ? 'exhausted' : 'retried'
 }

@@ -54,6 +54,11 @@ export class BatchConsumer {
     return this.#kept.open()
   }
 
+  /** False while nothing is consumed, for want of a channel or because it was stopped. */
+  get isOpen(): boolean {
+    return this.#kept.current !== undefined && !this.#stopping
+  }
+
   /** Takes no more messages, finishes those in hand when the stores answer, gives the others back. */
   async stop(): Promise<void> {
     this.#stopping = true

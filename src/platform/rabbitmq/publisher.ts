@@ -1,5 +1,6 @@
 import type { ConfirmChannel, Message } from 'amqplib'
 import type { Logger } from '../logger.ts'
+import { activeTraceparent, isTracing, span } from '../telemetry/trace.ts'
 import { KeptChannel, type RabbitConnection } from './connection.ts'
 
 export interface OutgoingMessage {
@@ -26,6 +27,8 @@ interface PublisherOptions {
   prepare: (channel: ConfirmChannel) => Promise<void>
   /** Headers that every message gets; its own may not replace them. */
   headersOf?: (message: OutgoingMessage) => Record<string, string>
+  /** Hears what became of each message. */
+  onOutcome?: (message: OutgoingMessage, outcome: PublishOutcome) => void
   log: Logger
 }
 
@@ -82,10 +85,33 @@ export class ConfirmPublisher {
   }
 
   /**
-   * Publishes one message and waits for its confirm.
+   * Publishes one message and waits for its confirm. In an open trace, the message carries its `traceparent`: a header
+   * that no signature covers, as nothing but the trace depends on it.
    * @param withinMs after this time the answer is `unknown`; the message may still arrive
    */
-  publish(message: OutgoingMessage, withinMs = 10_000): Promise<PublishOutcome> {
+  async publish(message: OutgoingMessage, withinMs = 10_000): Promise<PublishOutcome> {
+    const outcome = await (isTracing() ? this.#sendTraced(message, withinMs) : this.#send(message, withinMs))
+    this.#options.onOutcome?.(message, outcome)
+    return outcome
+  }
+
+  #sendTraced(message: OutgoingMessage, withinMs: number): Promise<PublishOutcome> {
+    return span(
+      `publish ${message.routingKey}`,
+      {
+        kind: 'PRODUCER',
+        attributes: { 'messaging.message.id': message.messageId },
+        outcome: (outcome) => outcome,
+      },
+      () => {
+        const traceparent = activeTraceparent()
+        const headers = { ...message.headers, ...(traceparent === undefined ? {} : { traceparent }) }
+        return this.#send({ ...message, headers }, withinMs)
+      },
+    )
+  }
+
+  #send(message: OutgoingMessage, withinMs: number): Promise<PublishOutcome> {
     const channel = this.#kept.current
     if (channel === undefined || !this.hasRoom) return Promise.resolve('refused')
     return new Promise((resolve) => {

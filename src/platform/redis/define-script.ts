@@ -5,6 +5,7 @@
 import { readFileSync } from 'node:fs'
 import { basename } from 'node:path'
 import type { Redis } from 'ioredis'
+import { isTracing, span, type SpanAttributes } from '../telemetry/trace.ts'
 
 export interface ScriptDefinition<Input, Reply> {
   /** Location of the `.lua` file. */
@@ -15,6 +16,8 @@ export interface ScriptDefinition<Input, Reply> {
   args: (input: Input) => readonly (string | number)[]
   /** Turns the words of the reply into a closed union; throws on a word it does not know. */
   decode: (reply: unknown) => Reply
+  /** What the span of a call tells. Scripts that work for many at a time have none: they belong to no one's trace. */
+  span?: (input: Input) => SpanAttributes
 }
 
 type Definitions = Record<string, ScriptDefinition<never, unknown>>
@@ -68,17 +71,31 @@ function registerScript(
   const file = basename(definition.file.pathname)
   const header = readHeader(lua)
   if (header.keys === 0) throw new Error(`${file}: the header declares no KEYS`)
-  const command = `lua_${file.replace(/\.lua$/, '').replaceAll('-', '_')}`
+  const name = file.replace(/\.lua$/, '')
+  const command = `lua_${name.replaceAll('-', '_')}`
   redis.defineCommand(command, { lua, numberOfKeys: header.keys })
   const run = (redis as unknown as Record<string, (...args: (string | number)[]) => Promise<unknown>>)[
     command
   ]
   if (run === undefined) throw new Error(`${file}: the client did not take the command`)
-  return async (input) => {
+  const call = async (input: unknown): Promise<unknown> => {
     const keys = definition.keys(input)
     const args = definition.args(input)
     if (keys.length !== header.keys || args.length < header.args)
       throw new Error(`${file}: header declares ${header.keys} KEYS and ${header.args} ARGV`)
     return definition.decode(await run.call(redis, ...keys, ...args))
   }
+  const attributesOf = definition.span
+  if (attributesOf === undefined) return call
+  return (input) =>
+    isTracing()
+      ? span(`redis ${name}`, { kind: 'CLIENT', attributes: attributesOf(input), outcome: wordOf }, () =>
+          call(input),
+        )
+      : call(input)
+}
+
+/** Replies are words, or have one that says their kind. */
+function wordOf(reply: unknown): string {
+  return typeof reply === 'string' ? reply.toLowerCase() : (reply as { kind: string }).kind
 }

@@ -10,6 +10,7 @@
 -- ARGV[2] user id
 -- ARGV[3] quantity, an integer from 1
 -- ARGV[4] request id
+-- ARGV[5] traceparent of the purchase; empty when it is not traced, and its entry has no such field then
 --
 -- Replies:
 --   ACCEPTED rid epoch reserved_ms   units taken, or taken before by this same rid
@@ -91,7 +92,12 @@ if broken(redis.pcall('XLEN', KEYS[6])) then return { 'CORRUPT', KEYS[6] } end
 
 local reserved_ms = string.format('%d', now_ms)
 redis.call('HSET', KEYS[3], user, rid)
-local log_id = redis.call('XADD', KEYS[6], '*', 'rid', rid, 'user', user, 'quantity', ARGV[3], 'epoch', gate[8], 'reserved_ms', reserved_ms, 'request_id', ARGV[4])
+local entry = { 'rid', rid, 'user', user, 'quantity', ARGV[3], 'epoch', gate[8], 'reserved_ms', reserved_ms, 'request_id', ARGV[4] }
+if ARGV[5] ~= '' then
+  entry[#entry + 1] = 'traceparent'
+  entry[#entry + 1] = ARGV[5]
+end
+local log_id = redis.call('XADD', KEYS[6], '*', unpack(entry))
 redis.call('HSET', KEYS[4], rid, table.concat({ 'held', ARGV[3], user, reserved_ms, log_id, '', '', '' }, '|'))
 redis.call('DECRBY', KEYS[2], quantity)
 return { 'ACCEPTED', rid, gate[8], reserved_ms }

@@ -5,7 +5,10 @@ import { createBuyers } from '../../factories/accounts.ts'
 import { createProduct, createSale } from '../../factories/sales.ts'
 import { buy } from '../../support/buying.ts'
 import { createClient, type Client } from '../../support/http.ts'
+import { samplesOf } from '../../support/metrics.ts'
 import { exchange } from '../../support/sockets.ts'
+import { openStream } from '../../support/streams.ts'
+import { until } from '../../support/wait.ts'
 import { createWorld, type World } from '../../support/world.ts'
 
 describe('the metrics of the API', () => {
@@ -21,15 +24,7 @@ describe('the metrics of the API', () => {
   })
   after(() => world.close())
 
-  /** Every sample by its name and labels. */
-  async function samples(): Promise<Map<string, number>> {
-    const { text, headers } = await root('GET', '/metrics')
-    expect(headers.get('content-type')).to.match(/^text\/plain; version=0\.0\.4/)
-    const lines = text.split('\n').filter((line) => line !== '' && !line.startsWith('#'))
-    return new Map(
-      lines.map((line) => [line.slice(0, line.lastIndexOf(' ')), Number(line.slice(line.lastIndexOf(' ')))]),
-    )
-  }
+  const samples = () => samplesOf(world.apiUrl)
 
   it('count requests by method, route and status, and time them', async () => {
     const productId = await createProduct(world)
@@ -52,6 +47,36 @@ describe('the metrics of the API', () => {
     expect(found.get('spike_purchases_total{outcome="queued"}')).to.equal(1)
     expect(found.get('spike_purchases_total{outcome="existing"}')).to.equal(1)
     expect(found.get('spike_purchases_total{outcome="all_held"}')).to.equal(1)
+  })
+
+  it('count what the broker says of each message', async () => {
+    const published = async () =>
+      (await samples()).get('spike_publishes_total{message="reservation.accepted",outcome="confirmed"}') ?? 0
+    const before = await published()
+    const [buyer] = (await createBuyers(world, 1)) as [LoadBuyer]
+    await buy(api, await createSale(world), buyer)
+    expect(await published()).to.equal(before + 1)
+  })
+
+  it('show the pool, the event loop and who it is', async () => {
+    const found = await samples()
+    expect(found.get('spike_process_info{role="api"}')).to.equal(1)
+    expect(found.get('spike_postgres_pool_max')).to.be.above(1)
+    const connections = (state: string) =>
+      found.get(`spike_postgres_pool_connections{state="${state}"}`) ?? NaN
+    expect(connections('used') + connections('free')).to.be.within(1, 30)
+    expect(found.get('spike_postgres_pool_waiting')).to.equal(0)
+    expect(found.get('nodejs_eventloop_lag_p99_seconds')).to.be.above(0)
+  })
+
+  it('count the streams that are open', async () => {
+    const [buyer] = (await createBuyers(world, 1)) as [LoadBuyer]
+    const bought = await buy(api, await createSale(world), buyer)
+    expect((await samples()).get('spike_streams_open')).to.equal(0)
+    const stream = await openStream(world, bought.body.data.reservation_id, buyer)
+    expect((await samples()).get('spike_streams_open')).to.equal(1)
+    stream.leave()
+    await until('no stream', async () => (await samples()).get('spike_streams_open') === 0)
   })
 
   it('count lookups in the cache of products', async () => {

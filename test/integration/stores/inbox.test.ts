@@ -2,7 +2,7 @@ import { expect } from 'chai'
 import { after, before, describe, it } from 'mocha'
 import { v7 as uuidv7 } from 'uuid'
 import { decideReservations } from '../../../src/orders/decide.ts'
-import { findReservations, receiveReservations, undecidedRids } from '../../../src/orders/inbox.ts'
+import { findReservations, receiveReservations, undecidedReservations } from '../../../src/orders/inbox.ts'
 import { createSale } from '../../factories/sales.ts'
 import { accepted, buyerIds, receive } from '../../support/reservations.ts'
 import { createWorld, type World } from '../../support/world.ts'
@@ -76,8 +76,8 @@ describe('the inbox', () => {
         .where({ rid })
         .update({ received_at: world.knex.raw(`now() - ? * interval '1 second'`, [seconds]) })
     await decideReservations(world.knex, [decided])
-    const waiting = (olderThanS: number, limit: number, after?: string) =>
-      undecidedRids(world.knex, { olderThanS, limit, after })
+    const waiting = async (olderThanS: number, limit: number, after?: string) =>
+      (await undecidedReservations(world.knex, { olderThanS, limit, after })).map(({ rid }) => rid)
     const [first = '', second = ''] = [older, old].toSorted()
     expect(await waiting(30, 10)).to.deep.equal([first, second])
     expect(await waiting(30, 1)).to.deep.equal([first])

@@ -7,7 +7,7 @@ import { contactDurableRedis, contactRedis, createRedis } from '../../../src/pla
 import { serverRunId } from '../../../src/platform/redis/info.ts'
 import { ServiceError } from '../../../src/platform/service-error.ts'
 import { spikeKeys } from '../../../src/reserve/keys.ts'
-import { checkRedis } from '../../../tools/doctor/checks.ts'
+import { checkRedis } from '../../../tools/doctor/redis.ts'
 import { createSale } from '../../factories/sales.ts'
 import { orderUnits, reserveUnits } from '../../support/claims.ts'
 import { startPrivateRedis, type PrivateRedis } from '../../support/private-redis.ts'

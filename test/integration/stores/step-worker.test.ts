@@ -29,6 +29,7 @@ describe('the worker of a step', () => {
   let producer: JobProducer<'test-step', { name: string }>
   let worker: Worker | undefined
   let exhausted: ExhaustedJob[]
+  let watched: string[] = []
   before(async () => {
     world = await createWorld()
     connection = createWorkerRedis(world.config.queueRedisUrl, 'test worker', world.log)
@@ -50,6 +51,11 @@ describe('the worker of a step', () => {
       handler,
       exhausted: async (job) => void exhausted.push(job),
       isOutage: (error) => error instanceof Outage,
+      watch: {
+        taken: (_step, waitedMs) => void watched.push(`taken ${waitedMs}`),
+        handled: (_step, tookMs) => void watched.push(`handled ${tookMs}`),
+        ended: (_step, result) => void watched.push(result),
+      },
       concurrency: 5,
       namespace: world.config.namespace,
       connection,
@@ -103,6 +109,27 @@ describe('the worker of a step', () => {
     })
     expect([state, calls, job.attemptsMade]).to.deep.equal(['completed', ATTEMPTS + 1, 1])
     expect(exhausted).to.deep.equal([])
+  })
+
+  it('tells of every run: how long the job waited, how long it took, and what became of it', async () => {
+    let calls = 0
+    watched = []
+    await run(async () => {
+      if (++calls === 1) return { kind: 'later', delayMs: 1 }
+      throw new Error('a real failure')
+    })
+    const results = () => watched.filter((line) => !line.startsWith('handled') && !line.startsWith('taken'))
+    await until('the last word', () => results().includes('exhausted'))
+    expect(results()).to.deep.equal(['later', 'retried', 'retried', 'exhausted'])
+    expect(watched.filter((line) => line.startsWith('taken'))).to.have.length(1)
+    expect(watched.filter((line) => line.startsWith('handled'))).to.have.length(calls)
+    for (const line of watched.filter((one) => one.includes(' '))) expect(line).to.match(/^\w+ \d+(\.\d+)?$/)
+  })
+
+  it('tells of a job that can never work', async () => {
+    watched = []
+    await run(async () => ({ kind: 'giveUp', why: 'makes no sense' }))
+    await until('the last word', () => watched.includes('failed'))
   })
 
   it('does not run a job before the time that it asked for', async () => {

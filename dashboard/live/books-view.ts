@@ -45,8 +45,16 @@ function meterFields({ meter }: Books): Record<string, Field> {
 /** Whether all units are there, in a sentence. */
 export function driftField(books: Books | undefined): Field {
   if (books === undefined) return { text: 'The units are being counted.' }
-  const { meter, drifting } = books
+  const { meter, drifting, lasting } = books
   if (meter === null) return { text: 'There is no gate in Redis to count.' }
+  if (meter.drift === 0 && lasting.length > 0) {
+    const n = lasting.length
+    // The sum is right, and Redis has forgotten or invented whose units they are.
+    return {
+      text: `The stores disagree in ${n} place${n === 1 ? '' : 's'}, which are named below.`,
+      tone: 'bad',
+    }
+  }
   if (meter.drift === 0) return { text: 'Every unit is accounted for.', tone: 'ok' }
   const n = units(Math.abs(meter.drift))
   if (!drifting) return { text: `${n} on the move: looking again.` }

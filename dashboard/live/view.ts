@@ -56,7 +56,7 @@ export function viewOf(figures: Figures): LiveView {
       .filter(Boolean)
       .join(' · '),
     status: sale.value?.event.status ?? null,
-    announcement: [`${fields.state.text}.`, books.value?.drifting ? drift.text : ''].join(' ').trim(),
+    announcement: [`${fields.state.text}.`, drift.tone === 'bad' ? drift.text : ''].join(' ').trim(),
     clock: clockOf(sale, gate),
     fields,
     parts: { sale: sale.state, gate: gate.state, lag: lag.state, books: books.state },

@@ -40,5 +40,6 @@ export function createLogger(role: string, level: string, stream?: DestinationSt
     mixin: activeIds,
     redact: { paths: SECRET_PATHS, censor: '[redacted]' },
   }
-  return stream === undefined ? pino(options) : pino(options, stream)
+  // Written at once: what is under way when a process ends would be overtaken by its last words, or lost.
+  return pino(options, stream ?? pino.destination({ dest: 1, sync: true }))
 }

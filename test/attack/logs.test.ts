@@ -146,8 +146,8 @@ describe('attacks on the log', () => {
     await sendLogin(dashboard, { ...operator, password: 'sesame-wrong-4713' })
     const cookies = (await sendLogin(dashboard, operator)).headers.getSetCookie()
     const values = cookies.map((cookie) => /=([^;]+)/.exec(cookie)?.[1])
-    expect(values).to.have.length(2)
-    const headers = { cookie: `spike_dashboard=${values[0]}` }
+    expect(values).to.have.length(3)
+    const headers = { cookie: `spike_dashboard=${values[0]}`, 'x-xsrf-token': values[2] ?? '' }
     await dashboard('PUT', '/queues/api/queues/close-order/nothing/retry', { headers })
     await dashboard('POST', '/login', { raw: '{"email":', headers })
     expectClean({
@@ -155,6 +155,7 @@ describe('attacks on the log', () => {
       wrong: 'sesame-wrong-4713',
       session: values[0],
       device: values[1],
+      csrf: values[2],
     })
   })
 

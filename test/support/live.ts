@@ -9,7 +9,7 @@ export interface LiveTab {
   views: () => LiveView[]
   history: () => LiveHistory
   /** Waits for a view that is as told. */
-  sees(what: string, isSo: (view: LiveView) => boolean): Promise<LiveView>
+  sees(what: string, isSo: (view: LiveView) => boolean, withinMs?: number): Promise<LiveView>
   /** Resolves when the server has ended the stream. */
   ended: Promise<void>
   leave(): void
@@ -44,7 +44,7 @@ export async function openTab(
   return {
     views,
     history: () => sent('history')[0] as LiveHistory,
-    sees: (what, isSo) => until(what, () => views().findLast(isSo)),
+    sees: (what, isSo, withinMs) => until(what, () => views().findLast(isSo), withinMs),
     ended,
     leave: () => abort.abort(),
   }

@@ -198,6 +198,18 @@ describe('loadConfig', () => {
     expect(loadConfig({ ...GOOD, INTERNAL_NETWORKS: ',' }).internalNetworks).to.deep.equal([])
   })
 
+  it('traces nothing without a collector, and a part of the requests with one', () => {
+    const env = { ...GOOD, OTEL_EXPORTER_OTLP_ENDPOINT: 'http://collector:4318/' }
+    const tracesUrl = 'http://collector:4318/v1/traces'
+    const prod = { ...env, APP_ENV: 'prod' }
+    expect(loadConfig({ ...GOOD, TRACE_SAMPLE_RATIO: '1' }).tracing).to.equal(undefined)
+    expect(loadConfig(env).tracing).to.deep.equal({ tracesUrl, sampleRatio: 1 })
+    expect(loadConfig(prod).tracing).to.deep.equal({ tracesUrl, sampleRatio: 0.01 })
+    expect(loadConfig({ ...prod, TRACE_SAMPLE_RATIO: '0.2' }).tracing?.sampleRatio).to.equal(0.2)
+    for (const bad of ['-0.1', '1.1', 'often'])
+      expect(namesOf(problemsOf({ ...env, TRACE_SAMPLE_RATIO: bad }))).to.deep.equal(['TRACE_SAMPLE_RATIO'])
+  })
+
   it('can’t be changed afterwards', () => {
     const config = loadConfig(GOOD) as { port: number }
     expect(() => (config.port = 1)).to.throw(TypeError)

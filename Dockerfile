@@ -13,5 +13,5 @@ COPY --from=build /app/package.json ./
 COPY --from=build /app/node_modules ./node_modules
 COPY --from=build /app/dist ./dist
 USER node
-EXPOSE 8080 8081
+EXPOSE 8080 8081 8082
 CMD ["node", "--enable-source-maps", "dist/src/main.js"]

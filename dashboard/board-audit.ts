@@ -4,7 +4,7 @@ import type { createBullBoard } from '@bull-board/api'
 import type { Queue } from 'bullmq'
 import type { Knex } from 'knex'
 import type { Next } from 'koa'
-import { recordAudit, type Actor } from '../src/audit/audit.ts'
+import { recordAudit } from '../src/audit/audit.ts'
 import type { Logger } from '../src/platform/logger.ts'
 import { actorOf, maySteer, type DashboardContext } from './context.ts'
 
@@ -19,65 +19,64 @@ export interface BoardAudit {
 }
 
 interface Caller {
-  actor: Actor
   maySteer: boolean
-  before?: Record<string, unknown>
+  /** The write that the board has begun. */
+  begun?: { action: string; target: string; sent: unknown; before: Counts; counts: () => Promise<Counts> }
 }
 
-/** Notes who calls, for the hooks. Stands in front of the board. */
-export function noteCaller({ callers }: BoardAudit): (ctx: DashboardContext, next: Next) => Promise<void> {
-  return (ctx, next) => {
-    callers.set(ctx.req.headers, { actor: actorOf(ctx), maySteer: maySteer(ctx) })
-    return next()
+type Counts = Record<string, unknown>
+
+/**
+ * Notes who calls, for the hooks, and audits what the board has begun, also when it did not come to its end. Stands in
+ * front of the board.
+ */
+export function auditBoard(audit: BoardAudit): (ctx: DashboardContext, next: Next) => Promise<void> {
+  return async (ctx, next) => {
+    const caller: Caller = { maySteer: maySteer(ctx) }
+    audit.callers.set(ctx.req.headers, caller)
+    await next()
+    const { begun } = caller
+    const isRefused = ctx.status >= 400 && ctx.status <= 499
+    if (begun === undefined || isRefused) return
+    const { action, target, before, sent } = begun
+    const actor = actorOf(ctx)
+    if (ctx.status >= 500) audit.log.error({ ...actor, action, target }, 'the board failed half-way')
+    try {
+      const after = { ...(await begun.counts()), sent, status: ctx.status }
+      await audit.knex.transaction((trx) => recordAudit(trx, actor, action, target, before, after))
+    } catch (error) {
+      // It is done and can't be undone: the log keeps what the table could not.
+      audit.log.error({ err: error, ...actor, action, target, before }, 'not audited')
+      ctx.status = 500
+      ctx.body = { error: 'INTERNAL', message: 'Done, but not audited.' }
+    }
   }
 }
 
 export function auditHooks(audit: BoardAudit, queues: readonly Queue[]): Hooks {
-  const callerOf = (context: HookContext) => audit.callers.get(context.request?.headers ?? {})
   return {
     async before(context) {
       if (context.method === 'get') return { allow: true }
-      const caller = callerOf(context)
+      const caller = audit.callers.get(context.request?.headers ?? {})
       if (caller?.maySteer !== true)
         return { allow: false, status: 403, message: 'A viewer changes nothing.' }
-      caller.before = await countsOf(queues, context)
+      const counts = () => countsOf(queues, context)
+      const sent: unknown = context.request?.body ?? {}
+      caller.begun = { ...describe(context), sent, before: await counts(), counts }
       return { allow: true }
-    },
-    async after(context, result) {
-      const caller = callerOf(context)
-      if (context.method === 'get' || caller === undefined || (result.status ?? 200) >= 400) return result
-      const { params, body } = context.request
-      const target = [params.queueName ?? 'all queues', params.jobId ?? params.queueStatus]
-        .filter(Boolean)
-        .join(' ')
-      const after = { ...(await countsOf(queues, context)), sent: body ?? {} }
-      try {
-        await audit.knex.transaction((trx) =>
-          recordAudit(trx, caller.actor, actionOf(context), target, caller.before ?? null, after),
-        )
-      } catch (error) {
-        // It is done and can't be undone: the log keeps what the table could not.
-        audit.log.error(
-          { err: error, ...caller.actor, action: actionOf(context), target, after },
-          'not audited',
-        )
-        return { status: 500, body: { error: 'Done, but not audited.' } }
-      }
-      return result
     },
   }
 }
 
-/** `queue.retry`, `queue.pause` and the like: the last word of the route that is no parameter. */
-function actionOf({ route }: HookContext): string {
+/** `queue.retry`, `queue.pause` and the like: the last word of the route that is no parameter; and what it is done to. */
+function describe({ route, request }: HookContext): { action: string; target: string } {
   const words = route.split('/').filter((word) => word !== '' && !word.startsWith(':'))
-  return `queue.${words.at(-1) ?? 'write'}`
+  const { queueName = 'all queues', jobId, queueStatus } = request?.params ?? {}
+  const target = [queueName, jobId ?? queueStatus].filter(Boolean).join(' ')
+  return { action: `queue.${words.at(-1) ?? 'write'}`, target }
 }
 
-async function countsOf(
-  queues: readonly Queue[],
-  { request }: HookContext,
-): Promise<Record<string, unknown>> {
+async function countsOf(queues: readonly Queue[], { request }: HookContext): Promise<Counts> {
   const name: unknown = request?.params?.queueName
   const touched = queues.filter((queue) => name === undefined || queue.name === name)
   const counts = touched.map(async (queue) => [

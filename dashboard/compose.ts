@@ -43,7 +43,7 @@ import { tokenKey } from '../src/users/tokens.ts'
 import { actionRoutes } from './actions/routes.tsx'
 import { createApp } from './app.ts'
 import { auditRoutes } from './audit/routes.tsx'
-import { noteCaller, type BoardAudit } from './board-audit.ts'
+import { auditBoard, type BoardAudit } from './board-audit.ts'
 import { boardPlugin } from './board.ts'
 import { csrfKey } from './csrf.ts'
 import { deadLetterRoutes } from './dead-letters/routes.tsx'
@@ -101,7 +101,7 @@ async function assemble(config: Config, log: Logger, parts: StopList): Promise<D
       }),
     ],
     features: featuresOf(config, { ...steering, ...producers, signer, topology, hub, publisher }),
-    board: [noteCaller(audit) as never, boardPlugin(queues, config.env, audit)],
+    board: [auditBoard(audit) as never, boardPlugin(queues, config.env, audit)],
   })
   // Koa would print what it can't answer any more: a live page that was closed, for one.
   app.on('error', (error: Error) => log.debug({ err: error }, 'connection broke'))

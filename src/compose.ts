@@ -13,6 +13,7 @@ import { createApiMetrics } from './http/metrics.ts'
 import { settlePayment } from './pay.ts'
 import { SimulatedProvider } from './payments/simulated-provider.ts'
 import type { Config } from './platform/config.ts'
+import { freshFor } from './platform/fresh.ts'
 import { closeServer, listen } from './platform/http-server.ts'
 import { InFlight } from './platform/in-flight.ts'
 import { StopList, type Running } from './platform/lifecycle.ts'
@@ -41,6 +42,8 @@ import { Watcher } from './watch.ts'
 /** Publishes that may wait for their confirm before purchases are refused with OVERLOADED. */
 const MAX_UNCONFIRMED = 2_000
 const PAYMENT_DELAY_MS = 50
+/** Thousands may poll for reservations that Redis has lost; the broker is asked once for all of them. */
+const DEPTH_FRESH_MS = 1_000
 
 /**
  * Builds the API. Stop order: not ready, streams, the provider's callbacks, HTTP, publishes, stores.
@@ -67,7 +70,13 @@ async function assemble(config: Config, log: Logger, parts: StopList): Promise<R
   const outcomes = new OutcomeCounts(redis, log)
   parts.add('outcome counts', () => outcomes.stop())
   const ownRids = ridKey(config.jwtSecret)
-  const tracker = new Tracker({ redis, knex, ridKey: ownRids, backlog, log })
+  const tracker = new Tracker({
+    redis,
+    knex,
+    ridKey: ownRids,
+    backlog: freshFor(DEPTH_FRESH_MS, backlog),
+    log,
+  })
   const watcher = new Watcher({ tracker, subscriber: openSubscriber(config, log, parts), log })
   const revocations = new Revocations(knex, log)
   parts.add('revocations', () => revocations.stop())

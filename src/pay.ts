@@ -2,6 +2,7 @@
 import type { KeyObject } from 'node:crypto'
 import type { Redis } from 'ioredis'
 import type { Knex } from 'knex'
+import pLimit from 'p-limit'
 import { reacquireOrder, type LateClaim, type Reacquired, type SaleView } from './orders/reacquire.ts'
 import {
   applyCallback,
@@ -29,6 +30,12 @@ interface PayDependencies {
   log: Logger
 }
 
+/**
+ * Payments of one event look for room one after the other. They wait here, not with a connection of the pool each: a
+ * provider that was down for minutes tells of hundreds of late payments at once.
+ */
+const lateMoney = pLimit(4)
+
 /** What a callback did. `paid_late`: the order had lapsed and got its units again. */
 export type Settlement =
   Exclude<CallbackResult['kind'], 'late'> | RefundResult['kind'] | 'paid_late' | 'refund_opened'
@@ -42,7 +49,7 @@ export async function settlePayment(
   if (callback.kind === 'refunded') return (await applyRefund(deps.knex, provider, callback)).kind
   const result = await applyCallback(deps.knex, provider, callback)
   await failpoint('pay.after-commit')
-  if (result.kind === 'late') return settleLate(deps, provider, callback)
+  if (result.kind === 'late') return lateMoney(() => settleLate(deps, provider, callback))
   if (result.kind !== 'paid') return result.kind
   // Tells SOLD_OUT and ALL_HELD apart. The payment stands; until Redis hears of it, buyers read ALL_HELD.
   const { eventId, reservationId: rid } = result

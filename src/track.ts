@@ -36,8 +36,9 @@ interface Timing {
 }
 
 const TIMING: Timing = { givenUpAfterMs: GIVEN_UP_AFTER_MS, settledMs: SETTLED_MS }
-/** Lost reservations that are waited for; beyond it the oldest begins its wait anew. */
+/** Lost reservations whose wait is known; others wait until one of these has ended, or nobody has asked for it long. */
 const MAX_LOST = 10_000
+const FORGOTTEN_MS = 600_000
 
 /**
  * Finds reservations by rid: in Redis while they are there, else in PostgreSQL. One that neither knows and that we have
@@ -92,9 +93,9 @@ export class Tracker {
     const now = performance.now()
     const since = this.#inNoQueueSince.get(rid)
     if (since !== undefined) return now - since
-    const [oldest] = this.#inNoQueueSince.keys()
-    if (oldest !== undefined && this.#inNoQueueSince.size >= MAX_LOST) this.#inNoQueueSince.delete(oldest)
-    this.#inNoQueueSince.set(rid, now)
+    const [oldest] = this.#inNoQueueSince
+    if (oldest !== undefined && now - oldest[1] > FORGOTTEN_MS) this.#inNoQueueSince.delete(oldest[0])
+    if (this.#inNoQueueSince.size < MAX_LOST) this.#inNoQueueSince.set(rid, now)
     return 0
   }
 

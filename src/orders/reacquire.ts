@@ -26,8 +26,8 @@ export interface LateClaim {
   quantity: number
 }
 
-/** Stands where the id of a request belongs, for reservations that late money has made. */
-const REQUEST_ID = 'late-payment'
+/** Stands where the id of a request belongs; too short to be one that a buyer has sent. */
+const REQUEST_ID = 'late'
 
 /** The claim that the order has now; null for an ordinary order. */
 export type Reacquired = { rid: string; eventId: string } | null

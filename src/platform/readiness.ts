@@ -1,4 +1,6 @@
 /** Whether a process can do its work now. */
+import type { Registry } from 'prom-client'
+import { showGauge } from './metrics.ts'
 import { withinTime } from './time-limit.ts'
 
 /** A dependency that is silent counts as down. */
@@ -31,4 +33,16 @@ export function readinessReporter({ accepting, checks }: Readiness): () => Promi
   }
   let looking: Promise<ReadinessReport> | undefined
   return () => (looking ??= look().finally(() => (looking = undefined)))
+}
+
+/** Shows each dependency as it is at the scrape. */
+export function showDependencies(registry: Registry, report: () => Promise<ReadinessReport>): void {
+  showGauge(registry, 'spike_dependency_up', 'Whether the process can use it: 1, or 0.', {
+    labels: ['dependency'],
+    read: async () =>
+      Object.entries((await report()).checks).map(([dependency, state]) => [
+        { dependency },
+        state === 'ok' ? 1 : 0,
+      ]),
+  })
 }

@@ -2,7 +2,7 @@
 import { Router } from '@koa/router'
 import type { Registry } from 'prom-client'
 import type { InternalTest } from './networks.ts'
-import { readinessReporter, type Readiness } from './readiness.ts'
+import { readinessReporter, showDependencies, type Readiness } from './readiness.ts'
 
 interface ServiceRoutes {
   registry: Registry
@@ -17,6 +17,7 @@ interface ServiceRoutes {
 export function serviceRoutes({ registry, readiness, isInternal }: ServiceRoutes): Router {
   const router = new Router()
   const report = readinessReporter(readiness)
+  showDependencies(registry, report)
   router.get('/healthz', (ctx) => {
     ctx.body = { status: 'ok' }
   })

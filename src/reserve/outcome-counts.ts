@@ -84,7 +84,10 @@ export class OutcomeCounts {
   async #addRejected(eventId: string, second: number, n: number): Promise<void> {
     const redis = this.#redis
     const key = rejectedInSecondKey(eventId, second)
-    const [total] = await Promise.all([redis.incrby(key, n), redis.expire(key, SECOND_KEPT_S)])
+    // Both or none: a key without its expiry would stay for ever.
+    const [added] = (await redis.multi().incrby(key, n).expire(key, SECOND_KEPT_S).exec()) ?? []
+    if (added === undefined || added[0] !== null) throw added?.[0] ?? new Error('second was not counted')
+    const total = Number(added[1])
     const { rejectedPeak } = spikeKeys(eventId)
     await Promise.all([
       redis.zadd(rejectedPeak, 'GT', total, second),

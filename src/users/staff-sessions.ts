@@ -30,16 +30,17 @@ export function issueStaffToken(key: KeyObject, user: User): { token: string; id
 }
 
 /**
- * The session behind a token as it stands now: the account is read, so that a demotion, a new password or a logout
- * counts at once and in every process.
+ * The session behind a token as it stands now: the account is read, so that a demotion, a new password, a logout or the
+ * session's end counts at once and in every process, also for a page that stays open.
  * @returns undefined when it has ended
  */
 export async function readStaffSession(knex: Knex, claims: StaffClaims): Promise<StaffSession | undefined> {
   const { rows } = await knex.raw(
     `SELECT id, email, role FROM users
       WHERE id = :sub AND token_version = :ver AND NOT disabled AND role = ANY (:staff)
+        AND to_timestamp(:exp) > now()
         AND NOT EXISTS (SELECT FROM ended_sessions WHERE id = :jti)`,
-    { sub: claims.sub, ver: claims.ver, jti: claims.jti, staff: [...STAFF] },
+    { ...claims, staff: [...STAFF] },
   )
   const [row] = rows as { id: string; email: string; role: Role }[]
   return row && { id: claims.jti, userId: row.id, email: row.email, role: row.role }

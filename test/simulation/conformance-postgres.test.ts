@@ -132,7 +132,7 @@ describe('the model of PostgreSQL', function () {
     if (word !== 'late') return [real, word]
     const rows: { rid: string }[] = await world
       .knex('reservations')
-      .where({ event_id: eventId, request_id: 'late-payment' })
+      .where({ event_id: eventId, request_id: 'late' })
       .select('rid')
     const rid = rows.map((row) => row.rid).find((each) => !pg.reservations.has(each)) ?? 'no new rid'
     return [real, model.settleLate(pg, callback, hasRoom, rid, NOW)]

@@ -14,10 +14,9 @@ const STEPS = JOBS.filter((job) => job !== deadLetterJob).map(({ step }) => step
 
 /** Workers on every step, and one version of BullMQ in every process and in what the queues say of themselves. */
 export function checkBullmq({ queueRedisUrl, namespace }: Config): Promise<Finding[]> {
-  // That the server does not answer is a line of its own already.
   return withRedis(
     queueRedisUrl,
-    () => [],
+    (error) => [untold('workers and BullMQ versions', reasonOf(error))],
     async (redis) => {
       const kept = await versionsOfQueues(redis, namespace)
       const names = await connectionNames(redis).catch((error: unknown) => reasonOf(error))

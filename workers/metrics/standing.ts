@@ -3,6 +3,7 @@ import type { Registry } from 'prom-client'
 import { readDuties, type Duties } from '../../src/figures/duties.ts'
 import { readLag, type Lag, type LagDependencies } from '../../src/figures/lag.ts'
 import type { JobProducer } from '../../src/platform/bullmq/job.ts'
+import { freshFor } from '../../src/platform/fresh.ts'
 import { showGauge } from '../../src/platform/metrics.ts'
 import type { RabbitConnection } from '../../src/platform/rabbitmq/connection.ts'
 import { queueDepth } from '../../src/platform/rabbitmq/queue-depth.ts'
@@ -105,18 +106,4 @@ async function readStanding(deps: LagDependencies): Promise<Standing> {
 
 function seconds(part: { oldestMs: number | null } | null): number | null {
   return part && (part.oldestMs ?? 0) / 1_000
-}
-
-/** Those who ask while it is read, or shortly after, get the same. */
-function freshFor<T>(ms: number, read: () => Promise<T>): () => Promise<T> {
-  let kept: { value: Promise<T>; readAt: number } | undefined
-  return () => {
-    if (kept === undefined || performance.now() - kept.readAt > ms) {
-      const reading = { value: read(), readAt: Infinity }
-      const settled = () => (reading.readAt = performance.now())
-      reading.value.then(settled, settled)
-      kept = reading
-    }
-    return kept.value
-  }
 }

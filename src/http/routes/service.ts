@@ -1,5 +1,5 @@
 import type { InternalTest } from '../../platform/networks.ts'
-import { readinessReporter, type Readiness } from '../../platform/readiness.ts'
+import { readinessReporter, showDependencies, type Readiness } from '../../platform/readiness.ts'
 import { openApiDocument } from '../contract/openapi.ts'
 import type { serviceRoutes } from '../contract/service.ts'
 import type { Context } from '../context.ts'
@@ -16,6 +16,7 @@ export function serviceHandlers(deps: {
 }): HandlersOf<typeof serviceRoutes> {
   const { registry } = deps.metrics
   const check = readinessReporter(deps.readiness)
+  showDependencies(registry, check)
   const files = kept(readDocsFiles)
   const document = kept(() =>
     staticFile(JSON.stringify(openApiDocument()), 'application/json; charset=utf-8'),

@@ -87,6 +87,9 @@ function middle(askedMs: number): number {
 
 export type Books = NonNullable<Awaited<ReturnType<typeof readBooks>>>
 
+/** PostgreSQL has nothing to do while Redis is walked over, which takes seconds for a very large sale. */
+const WALK_WITHIN_MS = 60_000
+
 /**
  * The figures of one snapshot of PostgreSQL and a walk over Redis.
  * @param earlier what the look before this one has found: only what both have found is told as a fault
@@ -94,6 +97,8 @@ export type Books = NonNullable<Awaited<ReturnType<typeof readBooks>>>
  */
 export function readBooks({ knex, redis }: SnapshotDependencies, eventId: string, earlier?: BooksSeen) {
   return inSnapshot(knex, async (trx) => {
+    // Takes no snapshot yet.
+    await trx.raw(`SET LOCAL idle_in_transaction_session_timeout = ${WALK_WITHIN_MS}`)
     const event = await findEvent(trx, eventId)
     if (event === undefined) return undefined
     const units = await readUnits(trx, redis, event)

@@ -11,15 +11,17 @@ import type { LagFigures, LiveReaders } from './readers.ts'
 import type { LiveHistory, LiveView } from './wire.ts'
 
 const MAX_TABS = 500
-/** What a tab may leave unread before it is dropped; it comes again by itself, and starts anew. */
-const MAX_UNREAD_BYTES = 256 * 1_024
-/** How long an event is read on when its last tab has gone: a page that is loaded again finds it at work. */
-const GRACE_MS = 3_000
+const LIMITS = {
+  /** What a tab may leave unread before it is dropped; it comes again by itself, and starts anew. */
+  maxUnreadBytes: 256 * 1_024,
+  /** A page is shown with what there is by then. */
+  firstWithinMs: 3_000,
+  /** How long an event is read on without a tab: one whose page is loading, or is loaded again, finds it at work. */
+  graceMs: 3_000,
+}
 const CHECK_MS = 5_000
 /** Every look at a queue of the broker costs it a channel. */
 const LAG_PAUSE_MS = 2_000
-/** A page is shown with what there is by then. */
-const FIRST_WITHIN_MS = 3_000
 
 /** Who watches, and whether they still may. */
 export interface Watcher {
@@ -50,21 +52,27 @@ export class LiveHub {
   #checks: NodeJS.Timeout | undefined
   #stopped = false
   #sequence = 0
-  readonly #maxUnreadBytes: number
+  readonly #limits: typeof LIMITS
 
-  constructor(readers: LiveReaders, log: Logger, maxUnreadBytes = MAX_UNREAD_BYTES) {
+  constructor(readers: LiveReaders, log: Logger, limits: Partial<typeof LIMITS> = {}) {
     // Several events may be watched: the walks over them take turns.
     const turn = pLimit(1)
     this.#readers = { ...readers, books: (id, earlier) => turn(() => readers.books(id, earlier)) }
     this.#log = log
-    this.#maxUnreadBytes = maxUnreadBytes
+    this.#limits = { ...LIMITS, ...limits }
   }
 
   /** What the page of an event shows now, for a first look. */
   async look(eventId: string): Promise<LiveView> {
     const watched = this.#watch(eventId)
     await watched.ready
+    if (watched.tabs.size === 0) this.#awaitTabs(eventId, watched)
     return watched.collector.view()
+  }
+
+  /** What is known of an event that somebody watches; undefined when nobody does, and then nothing is read. */
+  latest(eventId: string): LiveView | undefined {
+    return this.#watched.get(eventId)?.collector.view()
   }
 
   /**
@@ -107,9 +115,9 @@ export class LiveHub {
       log: this.#log,
       tell: (view) => this.#tell(tabs, view),
     })
-    const watched: Watched = { collector, ready: firstLook(collector.start()), tabs, grace: undefined }
+    const ready = within(this.#limits.firstWithinMs, collector.start())
+    const watched: Watched = { collector, ready, tabs, grace: undefined }
     this.#watched.set(eventId, watched)
-    this.#awaitTabs(eventId, watched)
     return watched
   }
 
@@ -131,7 +139,7 @@ export class LiveHub {
     if (tabs.size === 0) return
     const text = this.#text('view', view)
     for (const { stream } of tabs) {
-      if (stream.readableLength > this.#maxUnreadBytes) stream.destroy()
+      if (stream.readableLength > this.#limits.maxUnreadBytes) stream.destroy()
       else stream.sendText(text)
     }
   }
@@ -147,9 +155,8 @@ export class LiveHub {
 
   #awaitTabs(eventId: string, watched: Watched): void {
     clearTimeout(watched.grace)
-    watched.grace = setTimeout(() => {
-      if (watched.tabs.size === 0) this.#forget(eventId, watched)
-    }, GRACE_MS)
+    if (this.#watched.get(eventId) !== watched) return // stopped meanwhile
+    watched.grace = setTimeout(() => this.#forget(eventId, watched), this.#limits.graceMs)
   }
 
   #forget(eventId: string, watched: Watched): void {
@@ -193,9 +200,9 @@ function dismiss({ stream, leave }: Tab): void {
   stream.finish()
 }
 
-async function firstLook(tried: Promise<void>): Promise<void> {
+async function within(limitMs: number, tried: Promise<void>): Promise<void> {
   let timer: NodeJS.Timeout | undefined
-  const limit = new Promise<void>((resolve) => (timer = setTimeout(resolve, FIRST_WITHIN_MS)))
+  const limit = new Promise<void>((resolve) => (timer = setTimeout(resolve, limitMs)))
   await Promise.race([tried, limit])
   clearTimeout(timer)
 }

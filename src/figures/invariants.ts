@@ -10,6 +10,9 @@ export interface Invariant {
   numbers: string
 }
 
+/** The one that compares both stores, which are read one after the other: exact when nothing moves between. */
+export const DRIFT_IS_ZERO = '3 drift is 0'
+
 /** Everything that the invariants of one event speak of. */
 export interface Facts extends Holdings {
   ledger: LedgerFacts
@@ -65,7 +68,7 @@ function judgeRedis({ redis, ledger }: Facts): Invariant {
 }
 
 function judgeDrift({ redis, ledger, drift, inFlight, pendingReleases }: Facts): Invariant {
-  const name = '3 drift is 0'
+  const name = DRIFT_IS_ZERO
   if (redis === 'NOT_READY') return withoutGate(name, ledger)
   return {
     name,

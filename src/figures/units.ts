@@ -1,4 +1,5 @@
 /** Where every granted unit of an event is, rid by rid: the conservation meter, and what is still on its way. */
+import { setImmediate as othersTurn } from 'node:timers/promises'
 import type { Redis } from 'ioredis'
 import type { Knex } from 'knex'
 import { claimsOfEvent, type ReservationClaim } from '../orders/claims.ts'
@@ -17,6 +18,9 @@ import type { SpikeEvent } from '../spike-events/model.ts'
  * without a verdict (InFlight), and `releasing`: let go by PostgreSQL, not given back yet (PendRel). So
  * `drift` = T - Live - R - InFlight - PendRel, which is A - InFlight - PendRel - R for as long as A + Live = T.
  * Above 0, units are missing: nobody holds them and nobody can buy them. Below, Redis has units that are not there.
+ *
+ * All is as it was when the free units were read. What may have moved since then, while the rids were read one by one,
+ * is no drift: it is counted as `held` when it may have been taken in that moment, as `releasing` otherwise.
  */
 export interface Meter {
   granted: number
@@ -45,16 +49,26 @@ export interface UnitFigures {
 }
 
 /** What Redis says of a rid, as far as it is counted here. */
-export interface UnitRecord {
+interface UnitRecord {
   state: UnitState
   quantity: number
   reservedAtMs: number
 }
 
+/** What a walk over the records has found. */
+interface Walk {
+  /** By the clock of Redis, before the free units were read. */
+  atMs: number
+  /** Of reservations from before that moment, by rid: none of them is missing. */
+  records: Map<string, UnitRecord>
+  /** Units of reservations from then on, by rid; a walk may pass by what comes while it goes on. */
+  since: Map<string, number>
+}
+
 /**
  * Walks over all rids of the event, in chunks that keep neither Redis nor this process from its work. Units free are
- * read right behind the caller's snapshot, and reservations that were made after that are left out: so a running sale
- * shows no drift that is not there, but for releases in the very moment, which another look does not find again.
+ * read right behind the caller's snapshot, and again behind the walk: reservations from between are left out, and what
+ * may have been given back between is known, so a running sale shows no drift that is not there.
  * @param event read in `trx`, as its first statement
  */
 export async function readUnits(
@@ -63,31 +77,73 @@ export async function readUnits(
   event: SpikeEvent,
 ): Promise<UnitFigures> {
   if (event.status === 'draft') return { meter: null, oldest: null, findings: [] }
-  // Sent together, so that they are of one moment.
-  const [gate, atMs, runId] = await Promise.all([
-    readGate(redis, event.id),
+  // Sent together, the time first: what is older than that is in the stock that follows.
+  const [atMs, gate, runId] = await Promise.all([
     redisNow(redis),
+    readGate(redis, event.id),
     serverRunId(redis),
   ])
   const holders = await allHolders(redis, event.id)
-  const records = await recordsUntil(redis, event.id, atMs)
+  const walk = await walkRecords(redis, event.id, atMs)
+  const { records } = walk
+  const givenBack = gate === undefined ? 0 : await givenBackAtMost(redis, event.id, gate, walk)
   const claims = await claimsOfEvent(trx, event.id)
   const lost = event.opened_at !== null && isLost(gate, runId)
-  return {
-    meter: gate === undefined ? null : meterOf(event.granted, gate.stock, claims, records),
-    oldest: await oldestUnresolved(trx, claims, records, atMs),
-    findings: lost
-      ? [{ kind: 'lost' }]
-      : [...compareRids(claims, { records, holders }), ...miscount(gate, records)],
+  // Each takes a while for a large sale.
+  await othersTurn()
+  const meter = gate === undefined ? null : meterOf(event.granted, gate.stock, claims, walk, givenBack)
+  await othersTurn()
+  const oldest = await oldestUnresolved(trx, claims, records, atMs)
+  await othersTurn()
+  const findings: Finding[] = lost
+    ? [{ kind: 'lost' }]
+    : [...compareRids(claims, { records, holders }), ...miscount(gate, records, givenBack)]
+  return { meter, oldest, findings }
+}
+
+async function walkRecords(redis: Redis, eventId: string, atMs: number): Promise<Walk> {
+  const walk: Walk = { atMs, records: new Map(), since: new Map() }
+  for await (const [rid, record] of recordsOf(redis, eventId)) {
+    if (record.reservedAtMs < atMs) walk.records.set(rid, record)
+    else walk.since.set(rid, record.quantity)
+  }
+  return walk
+}
+
+async function* recordsOf(redis: Redis, eventId: string): AsyncGenerator<[string, UnitRecord]> {
+  for await (const flat of redis.hscanStream(spikeKeys(eventId).states, { count: 500 })) {
+    for (let i = 0; i + 1 < (flat as string[]).length; i += 2) {
+      const [rid, text] = [(flat as string[])[i] as string, (flat as string[])[i + 1] as string]
+      const { state, quantity, reservedAtMs } = decodeRecord(text)
+      yield [rid, { state, quantity, reservedAtMs }]
+    }
   }
 }
 
+/**
+ * Units that may have been given back since the free units were read: they are not in those, and perhaps not in the
+ * records either. No fewer than there were, for as many as are free again, or were taken meanwhile, were given back.
+ * Only when they don't explain what is lacking, a second walk looks for reservations that the first one passed by.
+ */
+async function givenBackAtMost(redis: Redis, eventId: string, before: Gate, walk: Walk): Promise<number> {
+  // Sent together, the time last.
+  const [after, untilMs] = await Promise.all([readGate(redis, eventId), redisNow(redis)])
+  // A rebuild has come between: anything may have moved.
+  if (after?.epoch !== before.epoch) return Infinity
+  const freed = after.stock - after.granted - (before.stock - before.granted)
+  if (surplusOf(before, walk.records) + freed + total(walk.since) < 0)
+    for await (const [rid, { reservedAtMs, quantity }] of recordsOf(redis, eventId))
+      if (reservedAtMs >= walk.atMs && reservedAtMs <= untilMs) walk.since.set(rid, quantity)
+  return Math.max(0, freed + total(walk.since))
+}
+
 /** Sorts every unit into the one part that it is in; drift is what is left over, or lacking. */
-export function meterOf(
+function meterOf(
   granted: number,
   free: number,
   claims: readonly ReservationClaim[],
-  records: ReadonlyMap<string, UnitRecord>,
+  { records, since }: Walk,
+  givenBack: number,
 ): Meter {
   const units = { held: 0, pending: 0, paid: 0, releasing: 0 }
   const states = new Map<string, ReservationClaim['state']>()
@@ -101,28 +157,41 @@ export function meterOf(
     if (verdict === 'undecided') units.held += quantity
     else if (verdict === 'gone') units.releasing += quantity
   }
-  const { held, pending, paid, releasing } = units
-  return { granted, free, ...units, drift: granted - free - held - pending - paid - releasing }
-}
-
-async function recordsUntil(redis: Redis, eventId: string, atMs: number): Promise<Map<string, UnitRecord>> {
-  const records = new Map<string, UnitRecord>()
-  for await (const flat of redis.hscanStream(spikeKeys(eventId).states, { count: 500 })) {
-    for (let i = 0; i + 1 < (flat as string[]).length; i += 2) {
-      const [rid, text] = [(flat as string[])[i] as string, (flat as string[])[i + 1] as string]
-      const { state, quantity, reservedAtMs } = decodeRecord(text)
-      if (reservedAtMs <= atMs) records.set(rid, { state, quantity, reservedAtMs })
-    }
-  }
-  return records
+  const left = granted - free - units.held - units.pending - units.paid - units.releasing
+  const drift = nearestToZero(left - givenBack, left)
+  const taken = Math.min(left - drift, total(since))
+  units.held += taken
+  units.releasing += left - drift - taken
+  return { granted, free, ...units, drift }
 }
 
 /** R + held = T within Redis. */
-function miscount(gate: Gate | undefined, records: ReadonlyMap<string, UnitRecord>): Finding[] {
+function miscount(
+  gate: Gate | undefined,
+  records: ReadonlyMap<string, UnitRecord>,
+  givenBack: number,
+): Finding[] {
   if (gate === undefined) return []
+  const surplus = surplusOf(gate, records)
+  const units = nearestToZero(surplus, surplus + givenBack)
+  return units === 0 ? [] : [{ kind: 'miscounted', units }]
+}
+
+/** Units free and held that Redis has above those granted; negative when it has fewer. */
+function surplusOf(gate: Gate, records: ReadonlyMap<string, UnitRecord>): number {
   let units = gate.stock - gate.granted
   for (const { state, quantity } of records.values()) if (state !== 'released') units += quantity
-  return units === 0 ? [] : [{ kind: 'miscounted', units }]
+  return units
+}
+
+function nearestToZero(low: number, high: number): number {
+  return low > 0 ? low : Math.min(high, 0)
+}
+
+function total(units: ReadonlyMap<string, number>): number {
+  let sum = 0
+  for (const quantity of units.values()) sum += quantity
+  return sum
 }
 
 async function oldestUnresolved(

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { expect } from 'chai'
 import { after, afterEach, before, describe, it } from 'mocha'
 import { LiveHub } from '../../../dashboard/live/hub.ts'
-import { liveReaders } from '../../../dashboard/live/readers.ts'
+import { liveReaders, type LiveReaders } from '../../../dashboard/live/readers.ts'
 import { openQueue } from '../../../src/platform/bullmq/job.ts'
 import type { EventStream } from '../../../src/platform/event-stream.ts'
 import { createPostgres } from '../../../src/platform/postgres/client.ts'
@@ -13,6 +13,7 @@ import { createWorld, type World } from '../../support/world.ts'
 
 /** Enough for several pulses, and for the books. */
 const VIEWS = 5
+const NO_EVENT = '00000000-0000-7000-8000-000000000000'
 
 describe('the hub of live pages', () => {
   let world: World
@@ -31,7 +32,10 @@ describe('the hub of live pages', () => {
   })
 
   /** A hub on clients of its own, whose every question to a store is counted. */
-  function openHub(maxUnreadBytes?: number): LiveHub {
+  function openHub(
+    limits: ConstructorParameters<typeof LiveHub>[2] = {},
+    change = (readers: LiveReaders): LiveReaders => readers,
+  ): LiveHub {
     const { config, log, topology } = world
     const knex = createPostgres({ url: config.databaseUrl, applicationName: 'spike-test', poolMax: 4 }, log)
     const redis = createRedis(config.redisUrl, 'spike-test', log)
@@ -59,7 +63,7 @@ describe('the hub of live pages', () => {
     })
     const brokerDepth = async () => null
     const deps = { knex, redis, queueRedis, queues, topology, brokerDepth }
-    const hub = new LiveHub(liveReaders(deps), log, maxUnreadBytes)
+    const hub = new LiveHub(change(liveReaders(deps)), log, limits)
     hubs.push(hub)
     return hub
   }
@@ -98,7 +102,7 @@ describe('the hub of live pages', () => {
   })
 
   it('drops a tab that does not read, and no other', async () => {
-    const hub = openHub(5_000)
+    const hub = openHub({ maxUnreadBytes: 5_000 })
     const [slow, quick] = await watch(hub, 2)
     quick?.resume()
     await until('the slow one to be dropped', () => slow?.destroyed)
@@ -106,13 +110,53 @@ describe('the hub of live pages', () => {
   })
 
   it('stops reading some time after the last tab has gone', async () => {
-    const streams = await watch(openHub(), 2)
+    const hub = openHub({ graceMs: 100 })
+    const streams = await watch(hub, 2)
     for (const stream of streams) stream.destroy()
     await until('nothing is asked any more', async () => {
       const before = asked
       await sleep(1_500)
       return asked === before
     })
+    expect(hub.latest(eventId)).to.equal(undefined)
+  })
+
+  it('tells what is known of an event that is watched, and reads nothing for that', async () => {
+    const hub = openHub()
+    expect(hub.latest(eventId)).to.equal(undefined)
+    const [stream] = await watch(hub, 1)
+    stream?.resume()
+    await until('rates', () => hub.latest(eventId)?.latest.pulse?.[2] === 0)
+    expect(hub.latest(NO_EVENT)).to.equal(undefined)
+  })
+
+  it('goes on reading for a page whose first look did not wait for the books', async () => {
+    const begun: string[] = []
+    let goOn = () => {}
+    const held = new Promise<void>((resolve) => (goOn = resolve))
+    const limits = { firstWithinMs: 300, graceMs: 300 }
+    const hub = openHub(limits, (readers) => ({
+      ...readers,
+      async books(id, earlier) {
+        begun.push(id)
+        await held
+        return readers.books(id, earlier)
+      },
+    }))
+    await hub.look(eventId)
+    // What a browser needs to open the stream.
+    await sleep(50)
+    const [stream] = await watch(hub, 1)
+    stream?.resume()
+    goOn()
+    await until('the books', () => hub.latest(eventId)?.fields['meter.granted']?.text === '10')
+    expect(begun).to.deep.equal([eventId])
+  })
+
+  it('forgets a page that was looked at, when no tab comes', async () => {
+    const hub = openHub({ graceMs: 100 })
+    await hub.look(eventId)
+    await until('nobody', () => hub.latest(eventId) === undefined)
   })
 
   it('takes no tabs when it has stopped', async () => {

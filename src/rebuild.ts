@@ -26,7 +26,7 @@ import {
 } from './reserve/rebuilding.ts'
 import { decodeRecord, type UnitRecord } from './reserve/record.ts'
 import type { spikeScripts } from './reserve/scripts.ts'
-import { GATE_STATUS, lockGate, tryLockGate } from './sale.ts'
+import { GATE_STATUS, GateBusyError, tryLockGate, underGateLock } from './sale.ts'
 import { SpikeEvent } from './spike-events/model.ts'
 import { markAdjustmentsApplied, raiseEpoch, type EpochRaise } from './spike-events/rebuilding.ts'
 
@@ -47,30 +47,39 @@ export type Rebuilt = { kind: 'done' } | Exclude<EpochRaise, { kind: 'raised' }>
 /** Reservations of a lost log are only in the broker: they are waited for, but buyers do not wait for ever. */
 const BACKLOG_WITHIN_MS = 5_000
 
-/** Rebuilds one event; other rebuilds and gate changes of it wait for the event's advisory lock. */
-export function rebuildSale(deps: RebuildDependencies, id: string, actor: Actor): Promise<Rebuilt> {
-  return withLockConnection(deps, async (lock) => {
-    await lockGate(lock, id)
+/**
+ * Rebuilds one event; other rebuilds and gate changes of it wait for the event's advisory lock.
+ * @throws GateBusyError when others had the lock all the time
+ */
+export async function rebuildSale(deps: RebuildDependencies, id: string, actor: Actor): Promise<Rebuilt> {
+  const rebuilt = await underGateLock(deps.knex, id, async (lock) => {
+    await keepLock(lock)
     return rebuildLocked(deps, lock, id, actor, () => backlogDrained(deps))
   })
+  if (rebuilt === 'busy') throw new GateBusyError(id)
+  return rebuilt
 }
 
 /**
  * As `rebuildSale`, unless the event has been rebuilt since it was in this epoch: whoever presses a button twice wants
- * one rebuild.
+ * one rebuild. One that has died on its way had raised the epoch already: it is no rebuild, and is begun again.
+ * @returns `busy` when others had the lock all the time
  */
-export function rebuildFrom(
+export async function rebuildFrom(
   deps: RebuildDependencies,
   id: string,
   epoch: number,
   actor: Actor,
-): Promise<Rebuilt | { kind: 'rebuilt_since' }> {
-  return withLockConnection(deps, async (lock) => {
-    await lockGate(lock, id)
-    const event = await SpikeEvent.query(deps.knex).findById(id).select('epoch')
-    if (event !== undefined && event.epoch !== epoch) return { kind: 'rebuilt_since' }
+): Promise<Rebuilt | { kind: 'rebuilt_since' | 'busy' }> {
+  const rebuilt = await underGateLock(deps.knex, id, async (lock) => {
+    await keepLock(lock)
+    const event = await SpikeEvent.query(lock).findById(id).select('epoch')
+    const isLater = event !== undefined && event.epoch !== epoch
+    if (isLater && !isLost(await readGate(deps.redis, id), await serverRunId(deps.redis)))
+      return { kind: 'rebuilt_since' as const }
     return rebuildLocked(deps, lock, id, actor, () => backlogDrained(deps))
   })
+  return rebuilt === 'busy' ? { kind: rebuilt } : rebuilt
 }
 
 /**
@@ -85,7 +94,8 @@ export function rebuildWhen(
   isNeeded: () => Promise<boolean>,
   drained = () => backlogDrained(deps),
 ): Promise<boolean> {
-  return withLockConnection(deps, async (lock) => {
+  return deps.knex.transaction(async (lock) => {
+    await keepLock(lock)
     if (!(await tryLockGate(lock, id)) || !(await isNeeded())) return false
     return (await rebuildLocked(deps, lock, id, actor, drained)).kind === 'done'
   })
@@ -117,14 +127,8 @@ export function lostRebuilder(deps: RebuildDependencies): (id: string) => Promis
 const LOCK_ENDS_MS = 300_000
 
 /** A process that has stopped, or was cut off, loses its lock in the end; the epoch keeps it from a swap after that. */
-function withLockConnection<T>(
-  { knex }: RebuildDependencies,
-  work: (lock: Knex.Transaction) => Promise<T>,
-): Promise<T> {
-  return knex.transaction(async (lock) => {
-    await lock.raw(`SET LOCAL idle_in_transaction_session_timeout = ${LOCK_ENDS_MS}`)
-    return work(lock)
-  })
+async function keepLock(lock: Knex.Transaction): Promise<void> {
+  await lock.raw(`SET LOCAL idle_in_transaction_session_timeout = ${LOCK_ENDS_MS}`)
 }
 
 async function rebuildLocked(

@@ -2,6 +2,7 @@
  * The use cases of whoever runs a sale. PostgreSQL is changed first and is right; the gate in Redis follows,
  * and the sweep brings it after when a process dies in between.
  */
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Redis } from 'ioredis'
 import type { Knex } from 'knex'
 import type { Actor } from './audit/audit.ts'
@@ -95,12 +96,40 @@ export async function followEvent(deps: SaleDependencies, id: string): Promise<v
   if (await settleEnded(deps, id)) await followGate(deps, id)
 }
 
-/** Lets one at a time change an event's gate, until the end of the transaction. */
-export async function lockGate(trx: Knex.Transaction, id: string): Promise<void> {
-  await trx.raw('SELECT pg_advisory_xact_lock(hashtextextended(?, 0))', [`spike:${id}`])
+/** As long as for any other lock. */
+const GATE_WITHIN_MS = 10_000
+const ASK_AGAIN_MS = 50
+
+/**
+ * Lets one at a time change an event's gate, until the end of the transaction that the work is given. Whoever waits
+ * holds no connection: a rebuild needs more than one, and would wait for those who wait for it.
+ * @returns `busy` when somebody else had it all the time
+ */
+export async function underGateLock<T>(
+  knex: Knex,
+  id: string,
+  work: (lock: Knex.Transaction) => Promise<T>,
+): Promise<T | 'busy'> {
+  for (const end = performance.now() + GATE_WITHIN_MS; ; await sleep(ASK_AGAIN_MS)) {
+    const turn = await knex.transaction(
+      async (lock) => (await tryLockGate(lock, id)) && { result: await work(lock) },
+    )
+    if (turn) return turn.result
+    if (performance.now() > end) return 'busy'
+  }
 }
 
-/** As `lockGate`, but gives up at once when somebody else has the lock. @returns whether it was got */
+/** Thrown where whoever asked may ask again: to its callers it is PostgreSQL's own word for a lock that is not got. */
+export class GateBusyError extends Error {
+  override readonly name = 'GateBusyError'
+  readonly code = '55P03'
+
+  constructor(id: string) {
+    super(`the gate of event ${id} is being changed by somebody else`)
+  }
+}
+
+/** Locks an event's gate until the end of the transaction, if nobody else has. @returns whether it was got */
 export async function tryLockGate(trx: Knex.Transaction, id: string): Promise<boolean> {
   const { rows } = await trx.raw('SELECT pg_try_advisory_xact_lock(hashtextextended(?, 0)) AS got', [
     `spike:${id}`,
@@ -108,9 +137,8 @@ export async function tryLockGate(trx: Knex.Transaction, id: string): Promise<bo
   return rows[0].got
 }
 
-function followGate(deps: SaleDependencies, id: string): Promise<void> {
-  return deps.knex.transaction(async (trx) => {
-    await lockGate(trx, id)
+async function followGate(deps: SaleDependencies, id: string): Promise<void> {
+  const followed = await underGateLock(deps.knex, id, async (trx) => {
     const event = await SpikeEvent.query(trx).findById(id)
     if (event === undefined || event.status === 'draft') return
     if (event.opened_at === null) await openGate(deps, trx, event)
@@ -120,6 +148,7 @@ function followGate(deps: SaleDependencies, id: string): Promise<void> {
       await deps.scripts.setStatus({ eventId: id, status: GATE_STATUS[event.status] })
     await applyAdjustments(deps, trx, id)
   })
+  if (followed === 'busy') throw new GateBusyError(id)
 }
 
 /** The caller holds the event's advisory lock; nothing else ever makes a gate. */

@@ -1,8 +1,12 @@
 import type { Redis } from 'ioredis'
 import type { Knex } from 'knex'
+import pLimit, { type LimitFunction } from 'p-limit'
+import { SYSTEM } from '../../src/audit/audit.ts'
 import { readTouched, type Touched } from '../../src/figures/touched.ts'
 import type { RebuildDependencies } from '../../src/rebuild.ts'
+import { repairSale, type RepairResult } from '../../src/repair.ts'
 import type { SaleDependencies } from '../../src/sale.ts'
+import { keptByEvent, type KeptByEvent } from '../kept.ts'
 import type { LiveHub } from '../live/hub.ts'
 import type { Numbers } from './numbers.tsx'
 
@@ -13,7 +17,22 @@ export interface ActionDependencies {
   sale: SaleDependencies
   rebuild: RebuildDependencies
   /** Counts requests while somebody watches the sale. */
-  hub: Pick<LiveHub, 'look'>
+  hub: Pick<LiveHub, 'latest'>
+}
+
+/** With what all requests of one process share. */
+export interface Actions extends ActionDependencies {
+  /** Rebuilds and repairs: each holds a connection while it works with a second one, so one at a time. */
+  mending: LimitFunction
+  /** What a repair would find. */
+  dryRuns: KeptByEvent<RepairResult>
+}
+
+const DRY_RUN_FRESH_MS = 5_000
+
+export function withShared(deps: ActionDependencies): Actions {
+  const look = (eventId: string) => repairSale(deps.rebuild, eventId, { dryRun: true }, SYSTEM)
+  return { ...deps, mending: pLimit(1), dryRuns: keptByEvent(DRY_RUN_FRESH_MS, look) }
 }
 
 /** A sale as an action finds it. */
@@ -24,14 +43,11 @@ export function readSale(deps: ActionDependencies, eventId: string): Promise<Sal
   return readTouched(deps, eventId)
 }
 
-/** With what only some pages show; what does not answer is null. */
+/** With what only some pages show; what does not answer, or is not counted now, is null. */
 export async function readNumbers(deps: ActionDependencies, sale: Sale): Promise<Numbers> {
-  const [view, backlog] = await Promise.all([
-    deps.hub.look(sale.event.id).catch(() => undefined),
-    deps.rebuild.backlog().catch(() => null),
-  ])
+  const backlog = await deps.rebuild.backlog().catch(() => null)
   // A point of this chart is a moment, the free units, then requests a second by group.
-  const rates = view?.latest.pulse?.slice(2) ?? []
+  const rates = deps.hub.latest(sale.event.id)?.latest.pulse?.slice(2) ?? []
   const known = rates.filter((rate) => rate !== null)
   const requestsPerS = known.length === 0 ? null : known.reduce((sum, rate) => sum + rate, 0)
   return { ...sale, requestsPerS, backlog }

@@ -1,11 +1,12 @@
 /** Rebuild, and repair of drift, which is shown before it is done. */
 import type { VNode } from 'preact'
 import { z } from 'zod'
+import { id } from '../../src/contracts/values.ts'
 import { rebuildFrom } from '../../src/rebuild.ts'
 import { REMEDIES, tallyOf, type Finding } from '../../src/reconcile.ts'
 import { repairSale } from '../../src/repair.ts'
 import { actorOf, maySteer, type DashboardContext } from '../context.ts'
-import { readNumbers, type ActionDependencies, type Sale } from './dependencies.ts'
+import { readNumbers, type ActionDependencies, type Actions, type Sale } from './dependencies.ts'
 import { ActionForm, Confirm, leadTo, notPossible, showActionPage } from './pages.tsx'
 import { possibleIn, WORDS } from './words.ts'
 
@@ -28,18 +29,21 @@ export async function askRebuild(ctx: DashboardContext, deps: ActionDependencies
 }
 
 /** Pressed twice, the second press finds the epoch that the first one has begun. */
-export async function doRebuild(ctx: DashboardContext, deps: ActionDependencies, sale: Sale): Promise<void> {
+export async function doRebuild(ctx: DashboardContext, deps: Actions, sale: Sale): Promise<void> {
   const { event, product } = sale
   const refuse = (status: number, refused: string) =>
     showActionPage(ctx, { action: 'rebuild', event, productName: product.name, status, refused })
   const input = rebuildForm.safeParse(ctx.request.body)
   if (event.status === 'draft') return refuse(409, notPossible('rebuild', event.status))
   if (!input.success) return refuse(400, 'The form does not say what it was shown for.')
-  const result = await rebuildFrom(deps.rebuild, event.id, input.data.shown, actorOf(ctx))
+  const { shown } = input.data
+  const result = await deps.mending(() => rebuildFrom(deps.rebuild, event.id, shown, actorOf(ctx)))
   switch (result.kind) {
     case 'done':
     case 'rebuilt_since':
       return leadTo(ctx, `/sales/${event.id}/actions/rebuild?done=1`)
+    case 'busy':
+      return refuse(409, 'The sale is being rebuilt, or changed, by somebody else: look again in a moment.')
     case 'not_found':
       return undefined
     case 'wrong_state':
@@ -47,10 +51,10 @@ export async function doRebuild(ctx: DashboardContext, deps: ActionDependencies,
   }
 }
 
-export async function askRepair(ctx: DashboardContext, deps: ActionDependencies, sale: Sale): Promise<void> {
+export async function askRepair(ctx: DashboardContext, deps: Actions, sale: Sale): Promise<void> {
   const { event } = sale
   const page = { action: 'repair' as const, event, productName: sale.product.name }
-  const found = await repairSale(deps.rebuild, event.id, { dryRun: true }, actorOf(ctx))
+  const found = await deps.dryRuns.read(event.id)
   switch (found.kind) {
     case 'not_found':
       return undefined
@@ -66,9 +70,9 @@ export async function askRepair(ctx: DashboardContext, deps: ActionDependencies,
 }
 
 /** What lasts is looked for anew: pressed twice, the second press finds nothing, and changes nothing. */
-export async function doRepair(ctx: DashboardContext, deps: ActionDependencies, sale: Sale): Promise<void> {
+export async function doRepair(ctx: DashboardContext, deps: Actions, sale: Sale): Promise<void> {
   const { event, product } = sale
-  const result = await repairSale(deps.rebuild, event.id, { dryRun: false }, actorOf(ctx))
+  const result = await deps.mending(() => repairSale(deps.rebuild, event.id, { dryRun: false }, actorOf(ctx)))
   switch (result.kind) {
     case 'not_found':
       return undefined
@@ -159,8 +163,8 @@ async function wordsOfRepair(
   { knex }: ActionDependencies,
   eventId: string,
 ): Promise<string | undefined> {
-  const { done } = ctx.query
-  if (typeof done !== 'string') return undefined
+  const { data: done } = id.safeParse(ctx.query.done)
+  if (done === undefined) return undefined
   const row: { after: { repaired: Record<string, number>; rebuilt: boolean } } | undefined = await knex(
     'audit_log',
   )

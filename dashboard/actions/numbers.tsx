@@ -44,7 +44,11 @@ export function numbersOf(action: Exclude<Action, 'repair'>, numbers: Numbers): 
     value: redisNumber(redis, 'taken'),
     hint: 'reserved, ordered or paid, by Redis',
   }
-  const requests = { label: 'Purchase requests a second', value: rounded(numbers.requestsPerS) }
+  const requests = {
+    label: 'Purchase requests a second',
+    value: rounded(numbers.requestsPerS),
+    hint: 'counted while somebody watches the live page',
+  }
   const inventory = { label: `Inventory of ${product.name}`, value: product.inventory }
   switch (action) {
     case 'pause':

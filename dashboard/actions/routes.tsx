@@ -2,13 +2,14 @@
 import { Router } from '@koa/router'
 import { id } from '../../src/contracts/values.ts'
 import type { DashboardContext } from '../context.ts'
-import { readSale, type ActionDependencies, type Sale } from './dependencies.ts'
+import { readSale, withShared, type ActionDependencies, type Actions, type Sale } from './dependencies.ts'
 import { askRebuild, askRepair, doRebuild, doRepair } from './mend.tsx'
 import { askStep, doStep } from './steps.tsx'
 import { askStock, doStock } from './stock.tsx'
 import { isAction, isStep, WORDS, type Action } from './words.ts'
 
-export function actionRoutes(deps: ActionDependencies): Router {
+export function actionRoutes(dependencies: ActionDependencies): Router {
+  const deps = withShared(dependencies)
   const router = new Router()
   router.get('/sales/:id/actions/:action', async (ctx) => {
     const { action } = ctx.params
@@ -18,7 +19,12 @@ export function actionRoutes(deps: ActionDependencies): Router {
   for (const action of Object.keys(WORDS) as Action[])
     router.post(`/sales/:id/${action}`, async (ctx) => {
       const sale = await saleOf(deps, ctx.params.id)
-      if (sale !== undefined) await act(ctx, deps, action, sale)
+      if (sale === undefined) return
+      try {
+        await act(ctx, deps, action, sale)
+      } finally {
+        deps.dryRuns.forget(sale.event.id)
+      }
     })
   return router
 }
@@ -29,13 +35,13 @@ async function saleOf(deps: ActionDependencies, param: string | undefined): Prom
   return eventId === undefined ? undefined : readSale(deps, eventId)
 }
 
-function ask(ctx: DashboardContext, deps: ActionDependencies, action: Action, sale: Sale): Promise<void> {
+function ask(ctx: DashboardContext, deps: Actions, action: Action, sale: Sale): Promise<void> {
   if (isStep(action)) return askStep(ctx, deps, action, sale)
   const questions = { stock: askStock, rebuild: askRebuild, repair: askRepair }
   return questions[action](ctx, deps, sale)
 }
 
-function act(ctx: DashboardContext, deps: ActionDependencies, action: Action, sale: Sale): Promise<void> {
+function act(ctx: DashboardContext, deps: Actions, action: Action, sale: Sale): Promise<void> {
   if (isStep(action)) return doStep(ctx, deps, action, sale)
   const presses = { stock: doStock, rebuild: doRebuild, repair: doRepair }
   return presses[action](ctx, deps, sale)

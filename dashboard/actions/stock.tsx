@@ -17,7 +17,12 @@ const change = z.object({
     .min(-MAX_GRANTED)
     .max(MAX_GRANTED)
     .refine((delta) => delta !== 0),
-  reason: z.string().trim().min(1).max(200),
+  reason: z
+    .string()
+    .trim()
+    .min(1)
+    .max(200)
+    .regex(/^[^\0]*$/), // PostgreSQL's texts have no NUL
 })
 type Change = z.infer<typeof change>
 /** Without its key, a form that is sent twice would change the stock twice. */

@@ -10,7 +10,13 @@ const PAGE_SIZE = 100
 const MAX_SHOWN_CHARS = 400
 /** What makes no sense in the address is as good as not there. */
 const query = z.object({
-  target: z.string().min(1).max(300).optional().catch(undefined),
+  target: z
+    .string()
+    .min(1)
+    .max(300)
+    .regex(/^[^\0]*$/) // PostgreSQL's texts have no NUL
+    .optional()
+    .catch(undefined),
   older: z.coerce.number().int().min(1).max(Number.MAX_SAFE_INTEGER).optional().catch(undefined),
 })
 

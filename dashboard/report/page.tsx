@@ -4,6 +4,7 @@ import type { PresentedReport } from '../../src/figures/present-sale.ts'
 import { count, money, percent, span } from '../words.ts'
 import { Notice } from '../page.tsx'
 import { CourseChart } from './chart.tsx'
+import { Proof, Verdict } from './proof.tsx'
 
 interface PageProps {
   report: PresentedReport
@@ -41,29 +42,14 @@ export function ReportPage({ report, productName }: PageProps): VNode {
         <Sales report={report} />
         <Demand report={report} />
       </div>
-      <Proof report={report} />
+      <Part title="Proof of conservation">
+        <Proof report={report} />
+      </Part>
     </article>
   )
 }
 
 type Props = { report: PresentedReport }
-
-function Verdict({ report }: Props): VNode {
-  const { invariants, oversold } = report.conservation
-  const broken = invariants.filter(({ holds }) => !holds)
-  if (broken.length === 0)
-    return (
-      <Notice kind="ok">
-        Every unit is accounted for: all {invariants.length} invariants hold, none oversold.
-      </Notice>
-    )
-  return (
-    <Notice kind="bad">
-      {broken.length} of {invariants.length} invariants do not hold; {oversold} units oversold. See the proof
-      below.
-    </Notice>
-  )
-}
 
 function KeyFigures({ report }: Props): VNode {
   const { units, peak, decision_ms: decision, sold_out_after_ms: soldOutMs } = report
@@ -184,38 +170,6 @@ function Demand({ report }: Props): VNode {
 function countsOf(what: string, counts: Partial<Record<string, number>>): Row[] {
   const rows = Object.entries(counts).map(([reason, n = 0]): Row => [`${what}: ${reason}`, n])
   return rows.length === 0 ? [[what, 0]] : rows
-}
-
-function Proof({ report: { conservation, reservations } }: Props): VNode {
-  return (
-    <Part title="Proof of conservation">
-      <div class="scroll">
-        <table class="table">
-          <thead>
-            <tr>
-              <th scope="col">Invariant</th>
-              <th scope="col">Numbers</th>
-              <th scope="col">Holds</th>
-            </tr>
-          </thead>
-          <tbody>
-            {conservation.invariants.map(({ name, holds, shown_by: numbers }) => (
-              <tr key={name}>
-                <td>{name}</td>
-                <td>{numbers}</td>
-                <td class={holds ? 'ok' : 'bad'}>{holds ? 'yes' : 'NO'}</td>
-              </tr>
-            ))}
-          </tbody>
-        </table>
-      </div>
-      <p class="muted">
-        Of PostgreSQL in one snapshot and of Redis right after it; drift is exact when nothing is in flight.
-        Of invariant 5, a final answer for every reservation, the stores show this much:{' '}
-        {reservations.undecided} of those that were received have none.
-      </p>
-    </Part>
-  )
 }
 
 function Part({ title, children }: { title: string; children: ComponentChildren }): VNode {

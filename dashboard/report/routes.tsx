@@ -1,24 +1,25 @@
 import { Router } from '@koa/router'
-import pLimit from 'p-limit'
 import type { ConservationDependencies } from '../../src/conservation.ts'
 import { id } from '../../src/contracts/values.ts'
 import { presentReport, type PresentedReport } from '../../src/figures/present-sale.ts'
 import { readReport } from '../../src/report.ts'
+import { keptByEvent } from '../kept.ts'
 import { showPage } from '../page.tsx'
 import { ReportPage } from './page.tsx'
 
-/** Each keeps a connection of PostgreSQL for seconds when the sale is big; the other pages need the others. */
-const READS_AT_ONCE = 1
+/** A read keeps a connection of PostgreSQL for seconds when the sale is big, and Redis from its work for a moment. */
+const FRESH_MS = 3_000
 
 /** What a sale brought: a page to print, and the same figures as JSON. */
 export function reportRoutes(deps: ConservationDependencies): Router {
-  const turn = pLimit(READS_AT_ONCE)
+  const reports = keptByEvent(FRESH_MS, async (eventId) => {
+    const report = await readReport(deps, eventId)
+    return report && presentReport(report)
+  })
   /** Undefined where there is no such event. */
   const read = async (param: string | undefined): Promise<PresentedReport | undefined> => {
     const eventId = id.safeParse(param)
-    if (!eventId.success) return undefined
-    const report = await turn(() => readReport(deps, eventId.data))
-    return report && presentReport(report)
+    return eventId.success ? reports.read(eventId.data) : undefined
   }
   const router = new Router()
   router.get('/sales/:id/report', async (ctx) => {

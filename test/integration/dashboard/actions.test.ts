@@ -128,6 +128,7 @@ describe('actions on a sale at the dashboard', () => {
       ['stock', { delta: '1.5', reason: 'x' }],
       ['stock', { delta: '1', reason: ' ' }],
       ['stock', { delta: '1', reason: 'x'.repeat(201) }],
+      ['stock', { delta: '1', reason: 'x\0' }],
       ['stock', { delta: '1', reason: 'x', idempotency_key: '' }],
     ] as const) {
       const reply = await operator.post(target(id, action), { ...fields, ...input })
@@ -196,10 +197,11 @@ describe('actions on a sale at the dashboard', () => {
   })
 
   it('repair: looks first, writes nothing then, repairs what lasts, and finds nothing the second time', async () => {
-    const id = await createSale(world)
-    const clean = await operator.get(page(id, 'repair'))
+    const sound = await createSale(world)
+    const clean = await operator.get(page(sound, 'repair'))
     expect(textOf(clean)).to.include('there is nothing to repair')
-    expect(formOf(clean.text, target(id, 'repair'))).to.equal(undefined)
+    expect(formOf(clean.text, target(sound, 'repair'))).to.equal(undefined)
+    const id = await createSale(world)
     await world.redis.incrby(spikeKeys(id).stock, 3)
     const rotten = await operator.get(page(id, 'repair'))
     expect(textOf(rotten)).to.match(/Drift: -3 units.*miscounted 1 rebuild/)
@@ -220,6 +222,40 @@ describe('actions on a sale at the dashboard', () => {
       { drift: -3, findings: { miscounted: 1 } },
       { repaired: {}, rebuilt: true },
     ])
+  })
+
+  it('repair: looks once for all who ask within seconds, and anew after a press', async () => {
+    const id = await createSale(world)
+    await world.redis.incrby(spikeKeys(id).stock, 3)
+    const pages = await Promise.all([operator, viewer, viewer].map((one) => one.get(page(id, 'repair'))))
+    await world.redis.incrby(spikeKeys(id).stock, 1)
+    for (const one of [...pages, await viewer.get(page(id, 'repair'))])
+      expect(textOf(one)).to.include('Drift: -3 units')
+    const fields = formOf(pages[0]?.text ?? '', target(id, 'repair')) ?? {}
+    const reply = await operator.post(target(id, 'repair'), fields)
+    expect((await audits(id, 'repair'))[0]?.before).to.deep.equal({ drift: -4, findings: { miscounted: 1 } })
+    expect(textOf(await operator.get(reply.headers.get('location') ?? ''))).to.include('Drift: 0 units')
+  })
+
+  it('rebuilds many sales that are pressed at once, each in its turn', async () => {
+    const ids = await Promise.all(Array.from({ length: 16 }, () => createSale(world)))
+    const fields = await operator.fieldsOf(page(ids[0] ?? '', 'rebuild'), '/logout')
+    const replies = await Promise.all(
+      ids.map((id) => operator.post(target(id, 'rebuild'), { ...fields, shown: '1' })),
+    )
+    for (const [i, id] of ids.entries())
+      expectLedTo(replies[i] as Reply<unknown>, `${page(id, 'rebuild')}?done=1`)
+    expect(await Promise.all(ids.map(gateOf))).to.deep.equal(ids.map(() => 'open'))
+  })
+
+  it('takes what no text can hold for what is not there', async () => {
+    const id = await createSale(world)
+    for (const path of [
+      `${page(id, 'repair')}?done=%00`,
+      '/audit?target=%00',
+      `${page(id, 'stock')}?done=%00`,
+    ])
+      expect((await viewer.get(path)).status, path).to.equal(200)
   })
 
   it('a viewer sees the numbers and no button, and is refused when pressing one all the same', async () => {

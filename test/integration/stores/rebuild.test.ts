@@ -6,7 +6,8 @@ import { armFailpoints, FailpointError } from '../../../src/platform/failpoints.
 import { closeLapsedOrders } from '../../../src/orders/close.ts'
 import { decideReservations } from '../../../src/orders/decide.ts'
 import { receiveReservations } from '../../../src/orders/inbox.ts'
-import { lostRebuilder, rebuildSale, type RebuildDependencies } from '../../../src/rebuild.ts'
+import { createPostgres } from '../../../src/platform/postgres/client.ts'
+import { lostRebuilder, rebuildFrom, rebuildSale, type RebuildDependencies } from '../../../src/rebuild.ts'
 import { spikeKeys } from '../../../src/reserve/keys.ts'
 import { newRid } from '../../support/rids.ts'
 import type { UnitCounts } from '../../../src/reserve/scripts.ts'
@@ -258,6 +259,37 @@ describe("rebuilding an event's state in Redis", () => {
       expect(await counts(eventId)).to.include({ granted: 20, confirmed: 4 })
       expect(await world.redis.hget(spikeKeys(eventId).gate, 'status')).to.equal('open')
     })
+
+  it('pressed again after it has died half-way does the work, and once more finds it done', async () => {
+    const { eventId } = await busySale()
+    armFailpoints([{ name: 'rebuild.gate-closed', failure: 'throw', oneIn: 1, ms: 0 }], 1)
+    try {
+      const dying = rebuildFrom(deps(), eventId, 1, SYSTEM)
+      expect(await dying.catch((error: unknown) => error)).to.be.instanceOf(FailpointError)
+    } finally {
+      armFailpoints([], 1)
+    }
+    expect(await rebuildFrom(deps(), eventId, 1, SYSTEM)).to.deep.equal({ kind: 'done' })
+    expect(await world.redis.hmget(spikeKeys(eventId).gate, 'epoch', 'status')).to.deep.equal(['3', 'open'])
+    expect(await rebuildFrom(deps(), eventId, 1, SYSTEM)).to.deep.equal({ kind: 'rebuilt_since' })
+  })
+
+  it('is not kept from its second connection by those who wait for its lock', async () => {
+    const { eventId } = await busySale()
+    const options = { url: world.config.databaseUrl, applicationName: 'spike-test', poolMax: 2 }
+    const knex = createPostgres(options, world.log)
+    try {
+      const [presses] = await Promise.all([
+        Promise.all([1, 2, 3, 4].map(() => rebuildFrom({ ...deps(), knex }, eventId, 1, SYSTEM))),
+        ...[1, 2, 3].map(() => followEvent({ ...world, knex }, eventId)),
+      ])
+      const kinds = presses.map(({ kind }) => kind).toSorted()
+      expect(kinds).to.deep.equal(['done', 'rebuilt_since', 'rebuilt_since', 'rebuilt_since'])
+    } finally {
+      await knex.destroy()
+    }
+    expect(await world.redis.hmget(spikeKeys(eventId).gate, 'epoch', 'status')).to.deep.equal(['2', 'open'])
+  })
 
   it('keeps a paused event paused and refuses a draft and an unknown event', async () => {
     const eventId = await createSale(world)

@@ -1,10 +1,12 @@
 /** The pages of dead letters: their groups, one letter, and the questions before a replay and a discard. */
 import type { VNode } from 'preact'
 import type { ExaminedLetter, Fate } from '../../src/dead-letters/fate.ts'
-import type { LetterGroup, LetterList } from '../../src/dead-letters/letters.ts'
+import type { KeptLetter, LetterGroup, LetterList } from '../../src/dead-letters/letters.ts'
 import { maySteer, type DashboardContext } from '../context.ts'
-import { maskBuyers } from '../masking.ts'
+import { maskBuyers, maskText } from '../masking.ts'
 import { PostForm } from '../page.tsx'
+
+const SHOWN_LETTERS = 50
 
 export const FATE_WORDS: Record<Fate, string> = {
   settled: 'Nothing is owed any more: it is taken away.',
@@ -133,12 +135,13 @@ export function Buttons({ ctx, path, letters }: ButtonsProps): VNode | null {
 export function GroupPage({
   ctx,
   group,
-  list,
+  letters,
   fates,
 }: {
   ctx: DashboardContext
   group: LetterGroup
-  list: LetterList
+  /** The oldest of them, whose fates these are. */
+  letters: readonly KeptLetter[]
   fates: Record<Fate, number>
 }): VNode {
   const path = groupPath(group.fingerprint)
@@ -149,11 +152,12 @@ export function GroupPage({
       </h1>
       <p>{group.reason}</p>
       <h2>What a replay would do</h2>
+      {letters.length < group.count && <p>With the oldest {letters.length} of them, as things stand:</p>}
       <Fates fates={fates} />
       <Buttons ctx={ctx} path={path} letters={group.count} />
       <h2>The oldest of them</h2>
       <ul>
-        {list.letters.map(({ address, letter }) => (
+        {letters.slice(0, SHOWN_LETTERS).map(({ address, letter }) => (
           <li key={address}>
             <a href={letterPath(address)}>{letter.id}</a>{' '}
             <span class="muted">
@@ -183,7 +187,7 @@ export function LetterPage({
   const { address, letter, debt, standing, fate } = examined
   const lines: [string, string | number | undefined][] = [
     ['Died in', `${letter.origin} (${letter.source})`],
-    ['Died of', letter.reason],
+    ['Died of', maskText(letter.reason)],
     ['Died at', letter.dead_at],
     ['Tries before', letter.attempts],
     ['Replays', letter.replays],

@@ -4,16 +4,22 @@ import { z } from 'zod'
 import { jobOf, type Debt } from '../../src/dead-letters/debts.ts'
 import { discardLetters, discardReason } from '../../src/dead-letters/discard.ts'
 import { fingerprintOf, listDeadLetters, type Selection } from '../../src/dead-letters/letters.ts'
-import { planReplay, replayLetters, type DeadLetterDependencies } from '../../src/dead-letters/replay.ts'
+import {
+  examineOne,
+  planReplay,
+  replayLetters,
+  type DeadLetterDependencies,
+} from '../../src/dead-letters/replay.ts'
 import { countFailed, retryFailed } from '../../src/dead-letters/retry.ts'
 import { actorOf, maySteer, type DashboardContext } from '../context.ts'
 import { Notice, PostForm, showPage } from '../page.tsx'
 import { GroupPage, groupPath, GroupsPage, LetterPage, letterPath } from './pages.tsx'
 import { wordsOfDiscard, wordsOfReplay, wordsOfRetry, type Answer } from './words.ts'
 
-const SHOWN_LETTERS = 50
+/** Of a group, the oldest ones whose fates are found out. */
+const MAX_PLANNED = 500
 const fingerprint = z.string().regex(/^[0-9a-f]{16}$/)
-const address = z.string().min(1).max(300)
+const address = z.string().regex(/^\P{Cc}{1,300}$/u)
 const discardForm = z.object({ reason: discardReason })
 
 export function deadLetterRoutes(deps: DeadLetterDependencies): Router {
@@ -62,16 +68,16 @@ async function showGroup(
 ): Promise<void> {
   const { data: group } = fingerprint.safeParse(param)
   if (group === undefined) return
-  const list = await listDeadLetters(deps.deadLetters.queue, { group, offset: 0, limit: SHOWN_LETTERS })
+  const list = await listDeadLetters(deps.deadLetters.queue, { group, offset: 0, limit: MAX_PLANNED })
   const found = list.groups.find((one) => one.fingerprint === group)
-  const plan = found && (await planReplay(deps, { group }))
-  if (found === undefined || plan === undefined)
+  if (found === undefined)
     return showAnswer(
       ctx,
       { kind: 'info', lines: ['There are no letters of this kind any more.'] },
       '/dead-letters',
     )
-  const body = <GroupPage ctx={ctx} group={found} list={list} fates={plan.fates} />
+  const { letters } = list
+  const body = <GroupPage ctx={ctx} group={found} letters={letters} fates={await planReplay(deps, letters)} />
   return showPage(ctx, { title: 'Dead letters of one kind', section: 'dead-letters', body })
 }
 
@@ -81,8 +87,7 @@ async function showLetter(
   param: string | undefined,
 ): Promise<void> {
   const { data } = address.safeParse(param)
-  const [examined] =
-    (data === undefined ? undefined : await planReplay(deps, { address: data }))?.examined ?? []
+  const examined = data === undefined ? undefined : await examineOne(deps, data)
   if (examined === undefined) return
   const { letter, debt } = examined
   const by = letter.replayed_by

@@ -26,7 +26,7 @@ export function wordsOfReplay(audited: Audited<Replayed>): Answer {
     ],
     [waiting > 0, `${waiting} worked on again; their letters go when that is done.`],
     [hopeless > 0, `${hopeless} can not be put back: read and discard them.`],
-    [interrupted, 'A store or the broker did not answer.'],
+    [interrupted, 'It was stopped by an error, of a store or of the broker as a rule: see the log.'],
     [left > 0, `${left} left: replay them again.`],
   ])
 }

@@ -11,8 +11,10 @@ export type Audited<Result> = { kind: 'done' | 'repeated'; result: Result } | { 
 interface Work<Result> {
   action: string
   target: string
-  /** Its row in the audit log, after the effects; nothing that was not there leaves a row. */
+  /** Tells its row in the audit log, after the effects; nothing that was not there leaves a row. */
   run: () => Promise<{ before: object; after: Result; isWorthNoting: boolean }>
+  /** What may only be done once its row is there, and is made up for when the same form is sent again. */
+  finish?: (result: Result) => Promise<void>
 }
 
 /** Longer than any of this takes: the connection that holds the lock has nothing to do meanwhile. */
@@ -27,33 +29,49 @@ export async function auditedOnce<Result extends object>(
 ): Promise<Audited<Result>> {
   // Whoever waits holds no connection: whoever works needs more than one.
   for (const end = Date.now() + LOCKED_WITHIN_MS; ; await sleep(ASK_AGAIN_MS)) {
-    const audited = await knex.transaction((trx) => runLocked(trx, actor, work))
+    const audited = await knex.transaction((lock) => runLocked(knex, lock, actor, work))
     if (audited.kind !== 'busy' || Date.now() > end) return audited
   }
 }
 
 async function runLocked<Result extends object>(
-  trx: Knex.Transaction,
+  knex: Knex,
+  lock: Knex.Transaction,
   actor: Actor,
-  { action, target, run }: Work<Result>,
+  work: Work<Result>,
 ): Promise<Audited<Result>> {
-  const { rows } = await trx.raw(
+  const { rows } = await lock.raw(
     `SELECT pg_try_advisory_xact_lock(hashtextextended('dead-letters', 0)) AS got`,
   )
   if (!rows[0].got) return { kind: 'busy' }
-  await trx.raw(`SET LOCAL idle_in_transaction_session_timeout = ${LOCK_ENDS_MS}`)
+  await lock.raw(`SET LOCAL idle_in_transaction_session_timeout = ${LOCK_ENDS_MS}`)
+  const audited = await runOnce(knex, lock, actor, work)
+  await work.finish?.(audited.result)
+  return audited
+}
+
+async function runOnce<Result extends object>(
+  knex: Knex,
+  lock: Knex.Transaction,
+  actor: Actor,
+  { action, target, run }: Work<Result>,
+): Promise<{ kind: 'done' | 'repeated'; result: Result }> {
   const request = { userId: actor.userId, operation: `${action} ${target}`, key: actor.idempotencyKey }
-  const earlier = await findMade(trx, request)
-  if (earlier !== undefined) return { kind: 'repeated', result: await resultOf<Result>(trx, target, earlier) }
+  const earlier = await findMade(lock, request)
+  if (earlier !== undefined)
+    return { kind: 'repeated', result: await resultOf<Result>(lock, target, earlier) }
   const { before, after, isWorthNoting } = await run()
   if (!isWorthNoting) return { kind: 'done', result: after }
-  const id = uuidv7()
-  await noteMade(trx, request, id)
-  await recordAudit(trx, actor, action, target, before, { ...after, run: id })
+  // Not with the lock: the row must stay, even when that is lost.
+  await knex.transaction(async (trx) => {
+    const id = uuidv7()
+    await noteMade(trx, request, id)
+    await recordAudit(trx, actor, action, target, before, { ...after, run: id })
+  })
   return { kind: 'done', result: after }
 }
 
-async function resultOf<Result>(trx: Knex.Transaction, target: string, run: string): Promise<Result> {
-  const row = await trx('audit_log').where({ target }).whereRaw(`after->>'run' = ?`, [run]).first('after')
+async function resultOf<Result>(lock: Knex.Transaction, target: string, run: string): Promise<Result> {
+  const row = await lock('audit_log').where({ target }).whereRaw(`after->>'run' = ?`, [run]).first('after')
   return row.after as Result
 }

@@ -31,6 +31,15 @@ export interface DebtDependencies {
   releases: JobProducer<'release-stock', ReleaseStockPayload>
 }
 
+/** Of every step whose jobs may fail. */
+export function producersOf({
+  createOrders,
+  closeOrders,
+  releases,
+}: Pick<DebtDependencies, 'createOrders' | 'closeOrders' | 'releases'>) {
+  return [createOrders, closeOrders, releases]
+}
+
 export type Debt =
   /** A message carries the reservation itself; a job only knows which one it is. */
   | { kind: 'verdict'; id: string; reservation: ReservationAccepted | undefined }

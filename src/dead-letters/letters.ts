@@ -64,24 +64,21 @@ export async function listDeadLetters(
 
 /** Addresses of the letters that a selection means now. */
 export async function addressesOf(queue: Queue, selection: Selection): Promise<string[]> {
-  if ('address' in selection)
-    return (await readLetters(queue, [selection.address])).map(({ address }) => address)
+  if ('address' in selection) {
+    const job = await queue.getJob(selection.address)
+    // Another key of the queue under that name is no letter. Asking goes through the whole list: not for a group.
+    return job !== undefined && (await job.isWaiting()) ? [selection.address] : []
+  }
   const addresses: string[] = []
   for await (const { address, letter } of scan(queue))
     if (fingerprintOf(letter) === selection.group) addresses.push(address)
   return addresses
 }
 
-/** The letters at these addresses, of which anything may be said; those that are gone are left out. */
+/** The letters at addresses that `addressesOf` has found; those that are gone since are left out. */
 export async function readLetters(queue: Queue, addresses: readonly string[]): Promise<KeptLetter[]> {
-  const kept = await Promise.all(
-    addresses.map(async (address) => {
-      const job = await queue.getJob(address)
-      // Another key of the queue under that name is no letter.
-      return job !== undefined && (await job.isWaiting()) ? keptLetter(job) : undefined
-    }),
-  )
-  return kept.filter((letter) => letter !== undefined)
+  const jobs: (Job | undefined)[] = await Promise.all(addresses.map((address) => queue.getJob(address)))
+  return jobs.filter((job) => job !== undefined).map(keptLetter)
 }
 
 /** Counts a replay on its letter, which stays until what it owes is settled. @param by none for the triage */
@@ -104,13 +101,19 @@ export function fingerprintOf({ source, origin, reason }: DeadLetter): string {
   return createHash('sha256').update(name).digest('hex').slice(0, 16)
 }
 
-const E_MAIL = /[\w.+-]+@[\w-]+(?:\.[\w-]+)+/g
+/** Its first letter, and its host. It is looked for from where a word begins only, so that a long one costs no more. */
+export const E_MAIL = /(?<![\w.+-])([\w.+-])[\w.+-]*@([\w-]+(?:\.[\w-]+)+)/g
 const UUID = /[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}/gi
 const LONG_HEX = /\b(?=[0-9a-f]*\d)[0-9a-f]{8,}\b/gi
 const NUMBER = /\d+/g
 
 function withoutIds(reason: string): string {
   return [E_MAIL, UUID, LONG_HEX, NUMBER].reduce((text, pattern) => text.replaceAll(pattern, '#'), reason)
+}
+
+/** Text of nobody's warrant, short and as PostgreSQL takes it: without NUL, and no half of a character. */
+export function briefly(text: string): string {
+  return text.slice(0, 200).replaceAll('\0', '\uFFFD').toWellFormed()
 }
 
 function addTo(groups: Map<string, LetterGroup>, letter: DeadLetter): LetterGroup {

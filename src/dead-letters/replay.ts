@@ -9,8 +9,8 @@ import type { ConfirmPublisher } from '../platform/rabbitmq/publisher.ts'
 import { isStoreTrouble } from '../platform/store-trouble.ts'
 import { auditedOnce, type Audited } from './audited.ts'
 import { isHandedOver, revive, standingsOf, type DebtDependencies } from './debts.ts'
-import { examineLetters, messageOf, tallyFates, type ExaminedLetter, type Fate } from './fate.ts'
-import { addressesOf, readLetters, stampReplay, type Selection } from './letters.ts'
+import { examineLetters, FATES, messageOf, tallyFates, type ExaminedLetter, type Fate } from './fate.ts'
+import { addressesOf, briefly, readLetters, stampReplay, type KeptLetter, type Selection } from './letters.ts'
 
 export interface DeadLetterDependencies extends DebtDependencies {
   deadLetters: JobProducer<'dead-letter', DeadLetter>
@@ -30,9 +30,9 @@ export interface Replayed {
   waiting: number
   /** Nothing could be put back: read it, and discard it. */
   hopeless: number
-  /** Time was over, or a store was: replay them again. */
+  /** Time was over, or a store was, or the letter itself met an error: replay them again. */
   left: number
-  /** True when a store or the broker stopped it. */
+  /** True when it was stopped by an error: of a store, of the broker, or one that nobody expected. */
   interrupted: boolean
 }
 
@@ -42,35 +42,52 @@ const ROUND = 100
 const LOOK_AGAIN_MS = 150
 const CONFIRM_WITHIN_MS = 3_000
 
-/** Letters of a selection by what a replay would do now. @returns undefined when there are none */
+/** Letters by what a replay would do now. Every one of them costs questions to the stores: not for a whole heap. */
 export async function planReplay(
   deps: DeadLetterDependencies,
-  selection: Selection,
-): Promise<{ letters: number; fates: Record<Fate, number>; examined: ExaminedLetter[] } | undefined> {
-  const addresses = await addressesOf(deps.deadLetters.queue, selection)
-  const examined: ExaminedLetter[] = []
-  for (const round of roundsOf(addresses)) examined.push(...(await examine(deps, round)))
-  if (examined.length === 0) return undefined
-  return { letters: examined.length, fates: tallyFates(examined), examined }
+  letters: readonly KeptLetter[],
+): Promise<Record<Fate, number>> {
+  const fates = tallyFates([])
+  for (const round of roundsOf(letters)) {
+    const tally = tallyFates(await examineLetters(deps, round))
+    for (const fate of FATES) fates[fate] += tally[fate]
+  }
+  return fates
+}
+
+/** @returns undefined when there is no letter at this address */
+export async function examineOne(
+  deps: DeadLetterDependencies,
+  address: string,
+): Promise<ExaminedLetter | undefined> {
+  const [examined] = await examine(deps, await addressesOf(deps.deadLetters.queue, { address }))
+  return examined
 }
 
 /**
  * Replays letters: what is owed is worked on again, what is settled goes, and what nothing can be said of is put back
  * to where it died. A letter goes after its effect is durable, so the same letters may be replayed by any number of
- * people and by the triage at once; a form that is sent twice is replayed once.
+ * people and by the triage at once; a form that is sent twice is replayed once. Whatever stops it, what was done has
+ * its row in the audit log.
+ * @param withinMs no letter is begun after this
  */
 export function replayLetters(
   deps: DeadLetterDependencies,
   selection: Selection,
   actor: Actor,
+  withinMs = WITHIN_MS,
 ): Promise<Audited<Replayed>> {
   return auditedOnce(deps.knex, actor, {
     action: 'dead-letter.replay',
     target: targetOf(selection),
     run: async () => {
       const addresses = await addressesOf(deps.deadLetters.queue, selection)
-      const { first, ...after } = await replayAll(deps, addresses, actor)
-      const about = first && { origin: first.origin, reason: first.reason, replays: first.replays }
+      const { first, ...after } = await replayAll(deps, addresses, actor, Date.now() + withinMs)
+      const about = first && {
+        origin: briefly(first.origin),
+        reason: briefly(first.reason),
+        replays: first.replays,
+      }
       const before = {
         ...('group' in selection ? { group: selection.group } : {}),
         letters: after.letters,
@@ -86,8 +103,8 @@ export function targetOf(selection: Selection): string {
   return 'address' in selection ? selection.address : `dead-letter group ${selection.group}`
 }
 
-export function* roundsOf(addresses: readonly string[]): Generator<string[]> {
-  for (let i = 0; i < addresses.length; i += ROUND) yield addresses.slice(i, i + ROUND)
+export function* roundsOf<T>(items: readonly T[]): Generator<T[]> {
+  for (let i = 0; i < items.length; i += ROUND) yield items.slice(i, i + ROUND)
 }
 
 export async function examine(
@@ -97,44 +114,76 @@ export async function examine(
   return examineLetters(deps, await readLetters(deps.deadLetters.queue, addresses))
 }
 
+/** What has become of the letters so far. */
+interface Tally {
+  settled: number
+  returned: number
+  hopeless: number
+  /** With all of the above, and those that are worked on again. */
+  done: number
+  /** Those of them that may be settled in a moment. */
+  owed: ExaminedLetter[]
+  first: DeadLetter | undefined
+}
+
 async function replayAll(
   deps: DeadLetterDependencies,
   addresses: readonly string[],
   actor: Actor,
+  endsAt: number,
 ): Promise<Replayed & { first: DeadLetter | undefined }> {
-  const endsAt = Date.now() + WITHIN_MS
-  const counts = { letters: addresses.length, settled: 0, returned: 0, waiting: 0, hopeless: 0, left: 0 }
-  const owed: ExaminedLetter[] = []
-  let done = 0
-  let first: DeadLetter | undefined
+  const tally: Tally = { settled: 0, returned: 0, hopeless: 0, done: 0, owed: [], first: undefined }
   let interrupted = false
   try {
     for (const round of roundsOf(addresses)) {
       if (Date.now() > endsAt) break
-      const examined = await examine(deps, round)
-      // Those that have gone since were settled by somebody else.
-      counts.settled += round.length - examined.length
-      done += round.length - examined.length
-      for (const letter of examined) {
-        first ??= letter.letter
-        const outcome = await replayOne(deps, letter, actor)
-        if (outcome !== 'waiting') counts[outcome]++
-        else if (isSoonSettled(letter)) owed.push(letter)
-        done++
-      }
+      await replayRound(deps, round, actor, endsAt, tally)
     }
-    counts.settled += await removeSettled(deps, owed, endsAt)
+    tally.settled += await removeSettled(deps, tally.owed, endsAt)
   } catch (error) {
-    if (!isStoreTrouble(error) && !(error instanceof NotReturned)) throw error
-    deps.log.warn({ err: error }, 'replay of dead letters interrupted')
+    deps.log[isTrouble(error) ? 'warn' : 'error']({ err: error }, 'replay of dead letters interrupted')
     interrupted = true
   }
-  const known = counts.settled + counts.returned + counts.hopeless
-  return { ...counts, waiting: done - known, left: addresses.length - done, interrupted, first }
+  const { settled, returned, hopeless, done, first } = tally
+  const waiting = done - settled - returned - hopeless
+  const [letters, left] = [addresses.length, addresses.length - done]
+  return { letters, settled, returned, waiting, hopeless, left, interrupted, first }
+}
+
+/** An error of one letter is its own: it is left, and the others go on. */
+async function replayRound(
+  deps: DeadLetterDependencies,
+  addresses: readonly string[],
+  actor: Actor,
+  endsAt: number,
+  tally: Tally,
+): Promise<void> {
+  const round = await examine(deps, addresses)
+  // Those that have gone since were settled by somebody else.
+  tally.settled += addresses.length - round.length
+  tally.done += addresses.length - round.length
+  for (const examined of round) {
+    if (Date.now() > endsAt) return
+    tally.first ??= examined.letter
+    try {
+      const outcome = await replayOne(deps, examined, actor)
+      if (outcome !== 'waiting') tally[outcome]++
+      else if (isSoonSettled(examined)) tally.owed.push(examined)
+      tally.done++
+    } catch (error) {
+      if (isTrouble(error)) throw error
+      deps.log.error({ letter: examined.letter.id, err: error }, 'dead letter not replayed')
+    }
+  }
 }
 
 /** The broker has not confirmed what was put back: the letter stays. */
 class NotReturned extends Error {}
+
+/** What no letter can be blamed for. */
+function isTrouble(error: unknown): boolean {
+  return isStoreTrouble(error) || error instanceof NotReturned
+}
 
 async function replayOne(
   deps: DeadLetterDependencies,

@@ -5,7 +5,7 @@ import { removeFinished, type JobProducer } from '../platform/bullmq/job.ts'
 import type { Logger } from '../platform/logger.ts'
 import { isStoreTrouble } from '../platform/store-trouble.ts'
 import { auditedOnce, type Audited } from './audited.ts'
-import { debtOfJob, jobOf, revive, standingsOf, type DebtDependencies } from './debts.ts'
+import { debtOfJob, jobOf, producersOf, revive, standingsOf, type DebtDependencies } from './debts.ts'
 
 /** Jobs by what became of them; together they are all that had failed. */
 export interface Retried {
@@ -58,10 +58,6 @@ export function retryFailed(
       return { before: { failed }, after, isWorthNoting: after.failed > 0 }
     },
   })
-}
-
-function producersOf({ createOrders, closeOrders, releases }: DebtDependencies) {
-  return [createOrders, closeOrders, releases]
 }
 
 async function failedJobs(queue: JobProducer<string, unknown>['queue']): Promise<Job[]> {

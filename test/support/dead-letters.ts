@@ -22,6 +22,8 @@ export interface Undertaker extends DeadLetterDependencies {
   plant(...letters: Partial<DeadLetter>[]): Promise<void>
   groups(): Promise<LetterGroup[]>
   letters(): Promise<DeadLetter[]>
+  /** Makes BullMQ refuse to remove a letter. @returns ends that */
+  lock(id: string): Promise<() => Promise<unknown>>
   close(): Promise<void>
 }
 
@@ -55,6 +57,11 @@ export async function openUndertaker(world: World): Promise<Undertaker> {
     plant: (...letters) => deadLetters.addBulk(letters.map((letter) => ({ payload: letterLike(letter) }))),
     groups: async () => (await list()).groups,
     letters: async () => (await list()).letters.map(({ letter }) => letter),
+    async lock(id) {
+      const key = `${deadLetters.queue.toKey(`dead-letter-${id}`)}:lock`
+      await queueRedis.set(key, 'somebody')
+      return () => queueRedis.del(key)
+    },
     async close() {
       for (const producer of [createOrders, closeOrders, releases, deadLetters]) await producer.close()
       await returns.stop()

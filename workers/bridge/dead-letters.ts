@@ -76,9 +76,10 @@ export function letterOfJob(job: ExhaustedJob): DeadLetter {
       .slice(0, 150)}`,
     origin: job.step,
     source: 'job',
-    reason: job.error,
+    reason: job.error.slice(0, MAX_REASON_CHARS),
     attempts: job.attempts,
     payload: job.payload,
+    job_id: job.jobId,
     replays: 0,
     dead_at: new Date().toISOString(),
   }

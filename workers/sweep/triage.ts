@@ -9,6 +9,7 @@ import {
   debtOf,
   debtOfJob,
   isHandedOver,
+  producersOf,
   revive,
   standingsOf,
   type Debt,
@@ -44,9 +45,7 @@ interface OpenLetter {
 export function triage(deps: TriageDependencies): Loop {
   const log = deps.log.child({ step: 'sweep', part: 'triage' })
   const letters = new Pages(deps.deadLetters.queue, 'waiting')
-  const failed = [deps.createOrders, deps.closeOrders, deps.releases].map(
-    ({ queue }) => new Pages(queue, 'failed'),
-  )
+  const failed = producersOf(deps).map(({ queue }) => new Pages(queue, 'failed'))
   return new Loop(
     async () => {
       for (const pages of failed) await pages.next((jobs) => triageFailed(deps, jobs))

@@ -18,6 +18,8 @@ export const deadLetterJob = defineJob({
     attempts: z.int().min(0),
     /** The message as text, or the job's payload. */
     payload: z.unknown(),
+    /** Of a job: its own id, which it keeps in the queue of its step for as long as it stays failed. */
+    job_id: z.string().optional(),
     /** True when the message was longer, or no text: what is kept of it can't be put back. */
     cut: z.literal(true).optional(),
     /** What a message was signed with. */

@@ -2,7 +2,9 @@ import { randomUUID } from 'node:crypto'
 import { expect } from 'chai'
 import { after, before, beforeEach, describe, it } from 'mocha'
 import { stockReleased } from '../../../src/contracts/messages/stock-released.ts'
+import { discardLetters } from '../../../src/dead-letters/discard.ts'
 import { replayLetters } from '../../../src/dead-letters/replay.ts'
+import { createSale } from '../../factories/sales.ts'
 import {
   actorIn,
   auditOf,
@@ -10,11 +12,12 @@ import {
   openUndertaker,
   type Undertaker,
 } from '../../support/dead-letters.ts'
-import { openSender, type Sender } from '../../support/raw-messages.ts'
+import { forgetDead, openSender, type Sender } from '../../support/raw-messages.ts'
+import { order } from '../../support/reservations.ts'
 import { until } from '../../support/wait.ts'
 import { createWorld, type World } from '../../support/world.ts'
 
-describe('a message that is put back by people', () => {
+describe('a dead letter in the hands of people, while the triage runs', () => {
   let world: World
   let dead: Undertaker
   let sender: Sender
@@ -30,7 +33,7 @@ describe('a message that is put back by people', () => {
     await dead.close()
     await world.close()
   })
-  beforeEach(() => dead.deadLetters.queue.drain())
+  beforeEach(() => forgetDead(dead.deadLetters.queue, dead.createOrders.queue))
 
   const onlyLetter = () =>
     until('the letter', async () => {
@@ -38,7 +41,7 @@ describe('a message that is put back by people', () => {
       return letters.length === 1 && letters[0]
     })
 
-  it('dies again, alone, with its count and with whoever put it back, when two press at once', async () => {
+  it('dies again when it is put back, alone, with its count and with whoever put it back, when two press at once', async () => {
     await sender.send(world.topology.queueOf(stockReleased), '{"v":1,"note":"unsigned"}')
     await onlyLetter()
     const before = new Set<string>()
@@ -99,5 +102,26 @@ describe('a message that is put back by people', () => {
     })
     expect(await onlyLetter()).to.include({ id, replays: 1 })
     expect(await world.knex('orders')).to.have.length(0)
+  })
+
+  it('takes its failed job along when it is discarded, so that it does not come back', async () => {
+    const { queue } = dead.createOrders
+    const jobId = `forged.${randomUUID()}`
+    await queue.add('create-order', { rid: 'y' }, { jobId })
+    const { id } = await onlyLetter()
+    await dead.plant({ id: 'other', payload: { rid: 'x' }, job_id: jobId })
+    const isThereWithout = async (letter: string) => {
+      await discardLetters(dead, { address: `dead-letter-${letter}` }, 'planted', await actorIn(world))
+      return (await queue.getJob(jobId)) !== undefined
+    }
+    expect(await isThereWithout('other'), 'it carries something else').to.equal(true)
+    expect(await isThereWithout(id)).to.equal(false)
+    // The triage goes through failed jobs, then through letters: the second letter proves a whole pass.
+    const settled = await order(world, await createSale(world), 2)
+    for (const { rid } of settled) {
+      await dead.plant({ id: rid, payload: { rid } })
+      await until('the pass', async () => (await dead.letters()).every((letter) => letter.id !== rid))
+    }
+    expect((await dead.letters()).map(({ job_id: of }) => of)).to.not.include(jobId)
   })
 })

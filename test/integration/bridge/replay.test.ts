@@ -1,4 +1,5 @@
-import { createHash, randomUUID } from 'node:crypto'
+import { randomUUID } from 'node:crypto'
+import { setTimeout } from 'node:timers/promises'
 import type { Worker } from 'bullmq'
 import { expect } from 'chai'
 import { after, before, beforeEach, describe, it } from 'mocha'
@@ -6,6 +7,7 @@ import { createOrderJob } from '../../../src/contracts/jobs/create-order.ts'
 import { reservationAccepted } from '../../../src/contracts/messages/reservation-accepted.ts'
 import { stockReleased } from '../../../src/contracts/messages/stock-released.ts'
 import { discardLetters } from '../../../src/dead-letters/discard.ts'
+import { listDeadLetters } from '../../../src/dead-letters/letters.ts'
 import { planReplay, replayLetters } from '../../../src/dead-letters/replay.ts'
 import { countFailed, retryFailed } from '../../../src/dead-letters/retry.ts'
 import { decideReservations } from '../../../src/orders/decide.ts'
@@ -110,8 +112,8 @@ describe('dead letters in the hands of people, where no triage runs', () => {
     )
     const { fingerprint, count } = await onlyGroup()
     expect(count).to.equal(50)
-    const plan = await planReplay(dead, { group: fingerprint })
-    expect(plan?.fates).to.deep.equal({ settled: 20, owed: 30, returned: 0, hopeless: 0 })
+    const { letters } = await listDeadLetters(dead.deadLetters.queue, { offset: 0, limit: 50 })
+    expect(await planReplay(dead, letters)).to.deep.equal({ settled: 20, owed: 30, returned: 0, hopeless: 0 })
     const actor = await actorIn(world)
     const outcome = await replayLetters(dead, { group: fingerprint }, actor)
     expect(outcome).to.deep.equal({ kind: 'done', result: { ...NOTHING_REPLAYED, letters: 50, settled: 50 } })
@@ -183,42 +185,38 @@ describe('dead letters in the hands of people, where no triage runs', () => {
     expect(await world.queueRedis.exists(dead.deadLetters.queue.toKey('meta'))).to.equal(1)
   })
 
-  it('discards with a reason what owes no verdict, names it in the audit log, and keeps the rest', async () => {
+  it('leaves a letter that meets an error of its own, and replays the others', async () => {
     const eventId = await createSale(world)
-    const [undecided] = await inboxOf(eventId, 1)
-    if (undecided === undefined) throw new Error('no reservation')
-    await dead.plant({ id: 'bad', payload: { rid: 'x' } }, { id: 'owing', payload: { rid: undecided.rid } })
+    const settled = await order(world, eventId, 3)
+    await dead.plant(...settled.map(({ rid }, i) => ({ id: `settled-${i}`, payload: { rid } })))
+    const unlock = await dead.lock('settled-1')
     const { fingerprint: group } = await onlyGroup()
     const actor = await actorIn(world)
-    const outcome = await discardLetters(dead, { group }, ' planted by a test ', actor)
-    if (outcome.kind === 'busy') throw new Error('nobody else is at it')
-    expect(outcome.result).to.include({ reason: 'planted by a test', discarded: 1, owing: 1, left: 0 })
-    expect((await dead.letters()).map(({ id }) => id)).to.deep.equal(['owing'])
-    const [row, ...more] = await auditOf(world, 'dead-letter.discard')
-    expect(more).to.deep.equal([])
-    expect(row).to.deep.include({ actor_id: actor.userId, before: { letters: 2 } })
-    expect(row.after.letters).to.deep.equal([
-      {
-        address: 'dead-letter-bad',
-        origin: 'create-order',
-        died_of: 'a bug of then',
-        replays: 10,
-        payload_sha256: createHash('sha256').update('{"rid":"x"}').digest('hex'),
-      },
-    ])
-    const again = await discardLetters(dead, { group }, 'planted by a test', actor)
-    expect(again.kind).to.equal('repeated')
-    expect(await auditOf(world, 'dead-letter.discard')).to.have.length(1)
-    expect(await world.knex('reservations').where({ rid: undecided.rid })).to.have.length(1)
+    const outcome = await replayLetters(dead, { group }, actor)
+    expect(outcome).to.deep.include({ result: { ...NOTHING_REPLAYED, letters: 3, settled: 2, left: 1 } })
+    const [row] = await auditOf(world, 'dead-letter.replay').where({ actor_id: actor.userId })
+    expect(row.after).to.include({ settled: 2, left: 1 })
+    await unlock()
   })
 
-  for (const reason of ['', ' \n ', 'x'.repeat(201)])
-    it(`discards nothing for the reason ${JSON.stringify(reason).slice(0, 12)}`, async () => {
-      await dead.plant({ id: 'stays', payload: {} })
-      const outcome = discardLetters(dead, { address: 'dead-letter-stays' }, reason, await actorIn(world))
-      expect(await outcome.then(String, ({ name }: Error) => name)).to.equal('ZodError')
-      expect(await dead.letters()).to.have.length(1)
-    })
+  it('begins no letter when its time is over, and says what is left', async () => {
+    const origin = world.topology.queueOf(stockReleased)
+    const letters = Array.from({ length: 10 }, (_, i) => ({ id: `slow-${i}`, payload: 'x' }))
+    await dead.plant(...letters.map((letter) => ({ ...letter, source: 'message' as const, origin })))
+    const { fingerprint: group } = await onlyGroup()
+    // As with a broker that takes its time to confirm.
+    const publish: typeof dead.returns.publish = async (...message) => {
+      await setTimeout(300)
+      return dead.returns.publish(...message)
+    }
+    const actor = await actorIn(world)
+    const outcome = await replayLetters({ ...dead, returns: { publish } }, { group }, actor, 1_000)
+    if (outcome.kind === 'busy') throw new Error('nobody else is at it')
+    const { returned, left, interrupted } = outcome.result
+    expect({ sum: returned + left, interrupted }).to.deep.equal({ sum: 10, interrupted: false })
+    expect(returned).to.be.within(1, 4)
+    expect(await dead.letters()).to.have.length(left)
+  })
 
   it('makes all failed jobs run again, and takes away those whose work is done', async () => {
     await stopWorker()

@@ -49,13 +49,26 @@ describe('dead letters at the dashboard', () => {
     expect(await dead.letters()).to.have.length(1)
   })
 
+  it('of a large group are planned in part, which the page says', async () => {
+    const died = { reason: 'to somebody@spike.test', source: 'message' as const, origin: 'nowhere' }
+    await dead.plant(...Array.from({ length: 501 }, () => died))
+    const group = (await dead.groups())[0]?.fingerprint ?? ''
+    const page = textOf(await viewer.get(`/dead-letters/groups/${group}`))
+    expect(page).to.include('501 dead letters of nowhere').and.include('With the oldest 500 of them')
+    expect(page).to.match(/ 500 There is nothing that could be put back/)
+  })
+
   it('name no buyer: ids are cut and e-mails masked, in jobs and in messages', async () => {
     const eventId = await createSale(world)
     const [userId = ''] = await buyerIds(world, 1)
     const message = accepted(eventId, userId)
     await dead.plant(
       letterOfMessage(world, reservationAccepted, message, { id: 'message' }),
-      { id: 'job', payload: { rid: 'x', user_id: userId, email: 'somebody@spike.test' } },
+      {
+        id: 'job',
+        reason: 'to somebody@spike.test',
+        payload: { user_id: userId, email: 'somebody@spike.test' },
+      },
       { id: 'text', source: 'message', payload: `{"user_id": "${userId}", "e": "somebody@spike.test` },
     )
     for (const id of ['message', 'job', 'text']) {

@@ -12,7 +12,7 @@ import { createPostgres } from '../../../src/platform/postgres/client.ts'
 import { spikeKeys } from '../../../src/reserve/keys.ts'
 import type { LoadBuyer } from '../../../tools/lib/buyers.ts'
 import { showDrift } from '../../../workers/metrics/drift.ts'
-import { reconcile } from '../../../workers/sweep/reconcile.ts'
+import { reconcile, type ReconcileWatch } from '../../../workers/sweep/reconcile.ts'
 import { createBuyers } from '../../factories/accounts.ts'
 import { createSale } from '../../factories/sales.ts'
 import { order, pay } from '../../support/buying.ts'
@@ -174,12 +174,19 @@ describe('what the reconcile loop tells', () => {
   let world: World
   let registry: Registry
   let loop: Loop
+  let passes = 0
 
   before(async () => {
     world = await createWorld()
     registry = new Registry()
-    loop = reconcile({ ...world, backlog: async () => 0, watch: showDrift(registry) })
+    const watch = showDrift(registry)
+    const compared: ReconcileWatch['compared'] = (...found) => {
+      watch.compared(...found)
+      passes++
+    }
+    loop = reconcile({ ...world, backlog: async () => 0, watch: { ...watch, compared } })
     loop.start()
+    await until('the first pass', () => passes > 0)
   })
   after(async () => {
     await loop.stop()
@@ -187,10 +194,16 @@ describe('what the reconcile loop tells', () => {
   })
 
   const text = () => registry.metrics()
+  /** Lets the loop pass once, and never in mid-pass, which would make it pass twice: what one pass tells is seen. */
+  const pass = async () => {
+    const before = passes
+    loop.wake()
+    await until('a pass', () => passes > before)
+  }
   /** Lets the loop pass until this line is there. */
   const shows = (line: string, isThere = true) =>
     until(`${isThere ? '' : 'no '}${line}`, async () => {
-      loop.wake()
+      await pass()
       return (await text()).includes(line) === isThere
     })
 

@@ -3,7 +3,6 @@ import cors from '@koa/cors'
 import type { Redis } from 'ioredis'
 import type { Knex } from 'knex'
 import Koa from 'koa'
-import helmet from 'koa-helmet'
 import type { Actor } from '../audit/audit.ts'
 import type { BuyInput, Purchase } from '../buy.ts'
 import type { Settlement } from '../pay.ts'
@@ -33,6 +32,7 @@ import { limitGuards } from './middleware/limits.ts'
 import { countRequests } from './middleware/metrics.ts'
 import { refuseExcess } from './middleware/overload.ts'
 import { requestId } from './middleware/request-id.ts'
+import { safeHeaders } from './middleware/safe-headers.ts'
 import { readableTarget } from './middleware/target.ts'
 import { traceRequests } from './middleware/trace.ts'
 import type { ApiMetrics } from './metrics.ts'
@@ -95,7 +95,7 @@ export function createApp(deps: AppDependencies): Koa {
   app.use(traceRequests(isInternal) as Koa.Middleware)
   app.use(countRequests(deps.metrics) as Koa.Middleware)
   app.use(errors(deps.log) as Koa.Middleware)
-  app.use(helmet())
+  app.use(safeHeaders() as Koa.Middleware)
   app.use(cors({ origin: allowOrigin(config.corsOrigins), exposeHeaders: EXPOSED, maxAge: PREFLIGHT_KEPT_S }))
   app.use(readableTarget as Koa.Middleware)
   const overload = refuseExcess(deps.inFlight, deps.metrics) as Koa.Middleware

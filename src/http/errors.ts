@@ -186,7 +186,11 @@ export class ApiError<N extends ErrorName = ErrorName> extends Error {
   readonly retryAfterS: number | undefined
 
   constructor(entry: N, options: { data?: object; retryAfterS?: number } = {}) {
+    // Nobody reads where a refusal was made, and a sold-out sale makes thousands a second.
+    const { stackTraceLimit } = Error
+    if (entry !== 'INTERNAL' && entry !== 'NOT_READY') Error.stackTraceLimit = 0
     super(entry)
+    Error.stackTraceLimit = stackTraceLimit
     this.name = 'ApiError'
     this.entry = entry
     this.data = options.data

@@ -9,6 +9,7 @@ import { claimsSchema, TOKEN_ALGORITHM, TOKEN_ISSUER, type Claims } from '../../
 import type { Access } from '../contract/route.ts'
 import type { Context, Middleware } from '../context.ts'
 import { ApiError } from '../errors.ts'
+import { CheckedTokens } from './checked-tokens.ts'
 
 interface AccessDependencies {
   key: KeyObject
@@ -55,10 +56,15 @@ function tokenReader(key: KeyObject): TokenReader {
     audience: 'api',
     key: 'token',
   })
+  const checked = new CheckedTokens()
   return async (ctx) => {
+    const header = ctx.get('Authorization')
+    const known = checked.find(header)
+    if (known !== undefined) return known
     await check(ctx, async () => undefined)
     const claims = claimsSchema.safeParse((ctx.state as { token?: unknown }).token)
     if (!claims.success) throw new ApiError('UNAUTHENTICATED')
+    checked.add(header, claims.data)
     return claims.data
   }
 }

@@ -12,6 +12,7 @@ const SOURCES = [
   'tools',
   'client',
   'test',
+  'bench',
   'knexfile.ts',
 ]
 

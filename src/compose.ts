@@ -60,7 +60,7 @@ export async function compose(config: Config, log: Logger): Promise<Running> {
 }
 
 async function assemble(config: Config, log: Logger, parts: StopList): Promise<Running> {
-  const tracing = startTracing(config, 'api', log)
+  const tracing = await startTracing(config, 'api', log)
   parts.add('tracing', () => tracing.stop())
   const { knex, redis } = await openStores(config, log, parts)
   const registry = createRegistry('api', knex)

@@ -2,11 +2,11 @@
  * The use cases of whoever runs a sale. PostgreSQL is changed first and is right; the gate in Redis follows,
  * and the sweep brings it after when a process dies in between.
  */
-import { setTimeout as sleep } from 'node:timers/promises'
 import type { Redis } from 'ioredis'
 import type { Knex } from 'knex'
 import type { Actor } from './audit/audit.ts'
 import type { Logger } from './platform/logger.ts'
+import { tryAdvisoryLock, underAdvisoryLock } from './platform/postgres/advisory-lock.ts'
 import type { Scripts } from './platform/redis/define-script.ts'
 import { spikeKeys } from './reserve/keys.ts'
 import type { GateStatus, spikeScripts } from './reserve/scripts.ts'
@@ -96,27 +96,15 @@ export async function followEvent(deps: SaleDependencies, id: string): Promise<v
   if (await settleEnded(deps, id)) await followGate(deps, id)
 }
 
-/** As long as for any other lock. */
-const GATE_WITHIN_MS = 10_000
-const ASK_AGAIN_MS = 50
+const gateLock = (id: string) => `spike:${id}`
 
-/**
- * Lets one at a time change an event's gate, until the end of the transaction that the work is given. Whoever waits
- * holds no connection: a rebuild needs more than one, and would wait for those who wait for it.
- * @returns `busy` when somebody else had it all the time
- */
-export async function underGateLock<T>(
+/** Lets one at a time change an event's gate. @returns `busy` when somebody else had it all the time */
+export function underGateLock<T>(
   knex: Knex,
   id: string,
   work: (lock: Knex.Transaction) => Promise<T>,
 ): Promise<T | 'busy'> {
-  for (const end = performance.now() + GATE_WITHIN_MS; ; await sleep(ASK_AGAIN_MS)) {
-    const turn = await knex.transaction(
-      async (lock) => (await tryLockGate(lock, id)) && { result: await work(lock) },
-    )
-    if (turn) return turn.result
-    if (performance.now() > end) return 'busy'
-  }
+  return underAdvisoryLock(knex, gateLock(id), work)
 }
 
 /** Thrown where whoever asked may ask again: to its callers it is PostgreSQL's own word for a lock that is not got. */
@@ -130,11 +118,8 @@ export class GateBusyError extends Error {
 }
 
 /** Locks an event's gate until the end of the transaction, if nobody else has. @returns whether it was got */
-export async function tryLockGate(trx: Knex.Transaction, id: string): Promise<boolean> {
-  const { rows } = await trx.raw('SELECT pg_try_advisory_xact_lock(hashtextextended(?, 0)) AS got', [
-    `spike:${id}`,
-  ])
-  return rows[0].got
+export function tryLockGate(trx: Knex.Transaction, id: string): Promise<boolean> {
+  return tryAdvisoryLock(trx, gateLock(id))
 }
 
 async function followGate(deps: SaleDependencies, id: string): Promise<void> {

@@ -75,7 +75,7 @@ export async function compose(config: Config, log: Logger): Promise<Running> {
 }
 
 async function assemble(config: Config, log: Logger, parts: StopList): Promise<() => Promise<void>> {
-  const tracing = startTracing(config, 'workers', log)
+  const tracing = await startTracing(config, 'workers', log)
   parts.add('tracing', () => tracing.stop())
   const { knex, redis, queueRedis, workerRedis } = await openStores(config, log, parts)
   const scripts = loadScripts(redis, spikeScripts)

@@ -1,8 +1,8 @@
 /** What people do to dead letters and failed jobs: one at a time, once for each form, with its row in the audit log. */
-import { setTimeout as sleep } from 'node:timers/promises'
 import type { Knex } from 'knex'
 import { v7 as uuidv7 } from 'uuid'
 import { recordAudit, type Actor } from '../audit/audit.ts'
+import { underAdvisoryLock } from '../platform/postgres/advisory-lock.ts'
 import { findMade, noteMade } from '../platform/postgres/once.ts'
 
 /** - `repeated`: the same form was sent before, and this is what it did; - `busy`: somebody else is at it */
@@ -19,19 +19,14 @@ interface Work<Result> {
 
 /** Longer than any of this takes: the connection that holds the lock has nothing to do meanwhile. */
 const LOCK_ENDS_MS = 60_000
-const LOCKED_WITHIN_MS = 10_000
-const ASK_AGAIN_MS = 100
 
 export async function auditedOnce<Result extends object>(
   knex: Knex,
   actor: Actor,
   work: Work<Result>,
 ): Promise<Audited<Result>> {
-  // Whoever waits holds no connection: whoever works needs more than one.
-  for (const end = Date.now() + LOCKED_WITHIN_MS; ; await sleep(ASK_AGAIN_MS)) {
-    const audited = await knex.transaction((lock) => runLocked(knex, lock, actor, work))
-    if (audited.kind !== 'busy' || Date.now() > end) return audited
-  }
+  const audited = await underAdvisoryLock(knex, 'dead-letters', (lock) => runLocked(knex, lock, actor, work))
+  return audited === 'busy' ? { kind: audited } : audited
 }
 
 async function runLocked<Result extends object>(
@@ -40,10 +35,6 @@ async function runLocked<Result extends object>(
   actor: Actor,
   work: Work<Result>,
 ): Promise<Audited<Result>> {
-  const { rows } = await lock.raw(
-    `SELECT pg_try_advisory_xact_lock(hashtextextended('dead-letters', 0)) AS got`,
-  )
-  if (!rows[0].got) return { kind: 'busy' }
   await lock.raw(`SET LOCAL idle_in_transaction_session_timeout = ${LOCK_ENDS_MS}`)
   const audited = await runOnce(knex, lock, actor, work)
   await work.finish?.(audited.result)

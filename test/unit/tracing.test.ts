@@ -39,7 +39,7 @@ describe('tracing', () => {
   })
 
   it('makes spans in a trace only, each under the one that is open', async () => {
-    const tracing = start()
+    const tracing = await start()
     await span('of nobody', {}, () => Promise.resolve())
     await requestSpan(undefined, REQUEST, () => span('a', {}, () => span('b', {}, () => Promise.resolve())))
     await tracing.stop()
@@ -48,7 +48,7 @@ describe('tracing', () => {
   })
 
   it('keeps those who are served together apart', async () => {
-    const tracing = start()
+    const tracing = await start()
     const askers: string[] = []
     const ask = () =>
       requestSpan(undefined, REQUEST, () => Promise.resolve(void askers.push(activeTraceparent() ?? '')))
@@ -78,7 +78,7 @@ describe('tracing', () => {
   })
 
   it('has no share in what goes on behind the end of a request', async () => {
-    const tracing = start()
+    const tracing = await start()
     let late: Promise<unknown> = Promise.resolve()
     await requestSpan(undefined, REQUEST, async () => {
       late = sleep(20).then(() => span('late', {}, () => Promise.resolve(activeIds())))
@@ -89,7 +89,7 @@ describe('tracing', () => {
   })
 
   it('tells the kind of an error, not what it says', async () => {
-    const tracing = start()
+    const tracing = await start()
     const failing = () => Promise.reject(new TypeError('no such buyer: mallory@spike.test'))
     await requestSpan(undefined, REQUEST, () => span('a', {}, failing)).catch(() => undefined)
     await tracing.stop()
@@ -101,14 +101,14 @@ describe('tracing', () => {
   })
 
   it('samples the part that it was told to', async () => {
-    const tracing = start(undefined, 0.5)
+    const tracing = await start(undefined, 0.5)
     for (let i = 0; i < 400; i++) await requestSpan(undefined, REQUEST, () => Promise.resolve())
     await tracing.stop()
     expect(collector.spans().length).to.be.within(120, 280) // eight standard deviations
   })
 
   it('complains once of a collector that refuses, and goes on', async () => {
-    const tracing = start(`${collector.url}/somewhere-else`)
+    const tracing = await start(`${collector.url}/somewhere-else`)
     const complaints = () => lines.filter(({ dropped }) => dropped !== undefined)
     const manyRequests = async () => {
       for (let i = 0; i < 600; i++) await requestSpan(undefined, REQUEST, () => Promise.resolve())
@@ -124,7 +124,7 @@ describe('tracing', () => {
   it('does not keep a process that stops waiting for a collector that is gone', async () => {
     const { url } = collector
     await collector.close()
-    const tracing = start(`${url}/v1/traces`)
+    const tracing = await start(`${url}/v1/traces`)
     await requestSpan(undefined, REQUEST, () => Promise.resolve())
     const began = performance.now()
     await tracing.stop()
@@ -133,7 +133,7 @@ describe('tracing', () => {
   })
 
   it('lasts until the last role of the process has stopped', async () => {
-    const [first, second] = [start(), start()]
+    const [first, second] = await Promise.all([start(), start()])
     await first.stop()
     await first.stop()
     expect(isTracing()).to.equal(true)
@@ -142,7 +142,7 @@ describe('tracing', () => {
   })
 
   it('is named by the log lines of an open span', async () => {
-    const tracing = start()
+    const tracing = await start()
     await requestSpan(undefined, REQUEST, async () => log.info('inside'))
     log.info('outside')
     await tracing.stop()

@@ -1,5 +1,4 @@
 /** The use case of the product: take a unit (step 1), tell the broker (step 2), answer at once. */
-import type { KeyObject } from 'node:crypto'
 import { failpoint, withFailpoint } from './platform/failpoints.ts'
 import type { Logger } from './platform/logger.ts'
 import type { ConfirmPublisher } from './platform/rabbitmq/publisher.ts'
@@ -8,7 +7,8 @@ import { activeTraceparent } from './platform/telemetry/trace.ts'
 import { publishReservation } from './publish/publish-reservation.ts'
 import type { OutcomeCounts } from './reserve/outcome-counts.ts'
 import type { QueuedMarks } from './reserve/queued-marks.ts'
-import { newRid } from './reserve/rid.ts'
+import type { Refusals } from './reserve/refusals.ts'
+import { newRid, type RidKey } from './reserve/rid.ts'
 import type { ReserveReply, spikeScripts } from './reserve/scripts.ts'
 
 export interface BuyInput {
@@ -39,8 +39,9 @@ interface BuyDependencies {
   publisher: ConfirmPublisher
   marks: QueuedMarks
   outcomes: OutcomeCounts
+  refusals: Refusals
   /** Proves to whoever asks for a rid later that it was made here. */
-  ridKey: KeyObject
+  ridKey: RidKey
   log: Logger
 }
 
@@ -51,19 +52,28 @@ interface BuyDependencies {
  * first case, and the same buyer's next try is told its rid
  */
 export async function buy(deps: BuyDependencies, input: BuyInput): Promise<Purchase> {
+  const { eventId, userId } = input
+  const known = input.quantity === 1 ? deps.refusals.find(eventId, userId) : undefined
+  if (known !== undefined) {
+    deps.outcomes.add(eventId, known)
+    return { kind: known }
+  }
   if (!deps.publisher.hasRoom) return { kind: 'overloaded' }
-  const rid = newRid(input.eventId, input.userId, deps.ridKey)
+  const generation = deps.refusals.generationOf(eventId)
+  const rid = newRid(eventId, userId, deps.ridKey)
   await failpoint('reserve.before')
   const reply = await withFailpoint('reserve.after', () =>
     deps.scripts.reserve({ ...input, rid, traceparent: activeTraceparent() }),
   )
   if (reply.kind === 'corrupt') throw new Error(`redis key ${reply.key} has a wrong type or value`)
-  if (reply.kind !== 'not_ready') deps.outcomes.add(input.eventId, reply.kind)
+  if (reply.kind !== 'not_ready') deps.outcomes.add(eventId, reply.kind)
+  if (input.quantity === 1 && (reply.kind === 'sold_out' || reply.kind === 'all_held'))
+    deps.refusals.learn(eventId, userId, reply.kind, generation)
   if (reply.kind !== 'accepted') return reply
   const outcome = await publishReservation(deps.publisher, {
     rid: reply.rid,
-    event_id: input.eventId,
-    user_id: input.userId,
+    event_id: eventId,
+    user_id: userId,
     quantity: input.quantity,
     epoch: reply.epoch,
     reserved_at_ms: reply.reservedAtMs,
@@ -74,6 +84,6 @@ export async function buy(deps: BuyDependencies, input: BuyInput): Promise<Purch
     deps.log.warn({ step: 'publish', rid: reply.rid, request_id, outcome }, 'reservation left to the relay')
     return { kind: 'reserving', rid: reply.rid }
   }
-  deps.marks.add(input.eventId, reply.rid)
+  deps.marks.add(eventId, reply.rid)
   return { kind: 'queued', rid: reply.rid }
 }

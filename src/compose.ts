@@ -32,6 +32,7 @@ import { OutcomeCounts } from './reserve/outcome-counts.ts'
 import { rebuildSale } from './rebuild.ts'
 import { repairSale } from './repair.ts'
 import { QueuedMarks } from './reserve/queued-marks.ts'
+import { Refusals } from './reserve/refusals.ts'
 import { ridKey } from './reserve/rid.ts'
 import { spikeScripts } from './reserve/scripts.ts'
 import { Tracker } from './track.ts'
@@ -67,8 +68,11 @@ async function assemble(config: Config, log: Logger, parts: StopList): Promise<R
   const { publisher, backlog } = await openPublisher(config, countPublishes(registry), log, parts)
   const scripts = loadScripts(redis, spikeScripts)
   const marks = new QueuedMarks(scripts, log)
+  parts.add('queued marks', () => marks.stop())
   const outcomes = new OutcomeCounts(redis, log)
   parts.add('outcome counts', () => outcomes.stop())
+  const refusals = new Refusals(scripts, log)
+  parts.add('refusals', () => refusals.stop())
   const ownRids = ridKey(config.jwtSecret)
   const tracker = new Tracker({
     redis,
@@ -111,7 +115,7 @@ async function assemble(config: Config, log: Logger, parts: StopList): Promise<R
     provider,
     revocations,
     buy: async (input) => {
-      const purchase = await buy({ scripts, publisher, marks, outcomes, ridKey: ownRids, log }, input)
+      const purchase = await buy({ scripts, publisher, marks, outcomes, refusals, ridKey: ownRids, log }, input)
       metrics.purchases.inc({ outcome: purchase.kind })
       return purchase
     },
@@ -136,6 +140,7 @@ async function assemble(config: Config, log: Logger, parts: StopList): Promise<R
   return {
     async start() {
       await revocations.start()
+      refusals.start()
       server = await listen(app.callback(), config.host, config.port, {
         inFlight,
         onBroken: answerBroken,

@@ -1,5 +1,4 @@
 /** The use cases of the payment provider's callbacks. PostgreSQL first; then Redis is told. */
-import type { KeyObject } from 'node:crypto'
 import type { Redis } from 'ioredis'
 import type { Knex } from 'knex'
 import pLimit from 'p-limit'
@@ -18,7 +17,7 @@ import type { Logger } from './platform/logger.ts'
 import { retryingTransaction } from './platform/postgres/transaction.ts'
 import type { Scripts } from './platform/redis/define-script.ts'
 import { spikeKeys } from './reserve/keys.ts'
-import { newRid } from './reserve/rid.ts'
+import { newRid, type RidKey } from './reserve/rid.ts'
 import type { spikeScripts } from './reserve/scripts.ts'
 
 interface PayDependencies {
@@ -26,7 +25,7 @@ interface PayDependencies {
   redis: Redis
   scripts: Pick<Scripts<typeof spikeScripts>, 'markPaid'>
   /** Makes the rid of a unit that is bought again. */
-  ridKey: KeyObject
+  ridKey: RidKey
   log: Logger
 }
 

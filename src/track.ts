@@ -1,5 +1,4 @@
 /** What became of a reservation, for the buyer who holds its rid. */
-import type { KeyObject } from 'node:crypto'
 import type { Redis } from 'ioredis'
 import type { Knex } from 'knex'
 import { CLOSE_REASONS, type ReleaseReason, type VoidReason } from './contracts/values.ts'
@@ -9,7 +8,7 @@ import type { Logger } from './platform/logger.ts'
 import { readGate } from './reserve/gate.ts'
 import { spikeKeys } from './reserve/keys.ts'
 import { decodeRecord, type UnitRecord } from './reserve/record.ts'
-import { eventTag, isGenuineRid } from './reserve/rid.ts'
+import { eventTag, isGenuineRid, type RidKey } from './reserve/rid.ts'
 import { findEventIds } from './spike-events/model.ts'
 
 export type Tracking =
@@ -21,7 +20,7 @@ interface TrackDependencies {
   redis: Redis
   knex: Knex
   /** Tells rids that were made here from made-up ones. */
-  ridKey: KeyObject
+  ridKey: RidKey
   /** Reservations that wait in the broker, of all events. */
   backlog: () => Promise<number>
   timing?: Timing

@@ -22,9 +22,11 @@ import type { Tracker } from '../track.ts'
 import type { Watcher } from '../watch.ts'
 import { createLoginLimit } from '../users/login-limit.ts'
 import type { Revocations } from '../users/revocations.ts'
-import type { State } from './context.ts'
-import { accessGuard } from './middleware/authenticate.ts'
+import type { Middleware, State } from './context.ts'
+import { purchaseRoutes } from './contract/purchases.ts'
+import { accessGuard, buyerReader } from './middleware/authenticate.ts'
 import { jsonBody } from './middleware/body.ts'
+import { CheckedTokens } from './middleware/checked-tokens.ts'
 import { errors } from './middleware/errors.ts'
 import { idempotencyGuard } from './middleware/idempotent.ts'
 import { internalGuard } from './middleware/internal.ts'
@@ -37,6 +39,7 @@ import { readableTarget } from './middleware/target.ts'
 import { traceRequests } from './middleware/trace.ts'
 import type { ApiMetrics } from './metrics.ts'
 import { mountContract } from './mount.ts'
+import { purchaseLane } from './purchase-lane.ts'
 import { accountHandlers } from './routes/accounts.ts'
 import { figureHandlers } from './routes/figures.ts'
 import { orderHandlers } from './routes/orders.ts'
@@ -91,36 +94,57 @@ export function createApp(deps: AppDependencies): Koa {
     maxIpsCount: 1, // the address that our own proxy has appended, not what the client wrote before it
   })
   const isInternal = internalTest(config)
+  const overload = refuseExcess(deps.inFlight, deps.metrics)
+  const body = jsonBody(deps.inFlight)
+  const crossOrigin = cors({
+    origin: allowOrigin(config.corsOrigins),
+    exposeHeaders: EXPOSED,
+    maxAge: PREFLIGHT_KEPT_S,
+  })
+  const limits = { enabled: config.rateLimit, redis, namespace: config.namespace }
+  const tokens = { key: deps.key, revocations: deps.revocations, checked: new CheckedTokens() }
+  const guards = {
+    internal: internalGuard(isInternal),
+    access: accessGuard({ ...deps, ...tokens, paymentSecret: config.paymentSecret }),
+    ...limitGuards(limits),
+    idempotent: idempotencyGuard({ store: new IdempotencyStore(redis, config.namespace), log: deps.log }),
+  }
+  const purchases = purchaseHandlers(deps)
+  const { limit } = purchaseRoutes.buy
+  const lane = purchaseLane({
+    ...deps,
+    crossOrigin: crossOrigin as Middleware,
+    overload,
+    body,
+    limitAddress: guards.limitAddress(limit),
+    readBuyer: buyerReader(tokens),
+    limitUser: guards.limitUser(limit),
+    buy: purchases.buy,
+  })
+  app.use(lane as Koa.Middleware)
+
   app.use(requestId() as Koa.Middleware)
   app.use(traceRequests(isInternal) as Koa.Middleware)
   app.use(countRequests(deps.metrics) as Koa.Middleware)
   app.use(errors(deps.log) as Koa.Middleware)
   app.use(safeHeaders() as Koa.Middleware)
-  app.use(cors({ origin: allowOrigin(config.corsOrigins), exposeHeaders: EXPOSED, maxAge: PREFLIGHT_KEPT_S }))
+  app.use(crossOrigin)
   app.use(readableTarget as Koa.Middleware)
-  const overload = refuseExcess(deps.inFlight, deps.metrics) as Koa.Middleware
-  app.use(overload)
-  app.use(jsonBody(deps.inFlight) as Koa.Middleware)
-  app.use(overload) // others may have come while the body was waited for
+  app.use(overload as Koa.Middleware)
+  app.use(body as Koa.Middleware)
+  app.use(overload as Koa.Middleware) // others may have come while the body was waited for
 
-  const limits = { enabled: config.rateLimit, redis, namespace: config.namespace }
-  const store = new IdempotencyStore(redis, config.namespace)
   const handlers = {
     ...accountHandlers({ ...deps, loginLimit: createLoginLimit({ ...limits, log: deps.log }) }),
     ...productHandlers(deps),
     ...spikeEventHandlers(deps),
     ...figureHandlers(deps.sale),
-    ...purchaseHandlers(deps),
+    ...purchases,
     ...orderHandlers({ knex }),
     ...paymentHandlers({ ...deps, outcomeByRequest: config.env !== 'prod' }),
     ...serviceHandlers({ ...deps, isInternal }),
   }
-  const routers = mountContract(handlers, {
-    internal: internalGuard(isInternal),
-    access: accessGuard({ ...deps, paymentSecret: config.paymentSecret }),
-    ...limitGuards(limits),
-    idempotent: idempotencyGuard({ store, log: deps.log }),
-  })
+  const routers = mountContract(handlers, guards)
   for (const router of routers) app.use(router.routes()).use(router.allowedMethods())
 
   // The error middleware answers everything; what reaches this is a socket that broke while it was written to.

@@ -15,28 +15,42 @@ export type Context = KoaContext & { state: State }
 
 export type Middleware = (ctx: Context, next: Next) => Promise<void>
 
+/** The envelope of what went well. */
+export function envelope(ctx: Context, data: unknown) {
+  return { code: 0, message: 'OK', data, request_id: ctx.state.requestId }
+}
+
+/** The envelope of an error of the table, in the language that the client accepts. */
+export function errorEnvelope(ctx: Context, { entry: error, data }: ApiError) {
+  const { status, n, zh, en } = errorEntry(error)
+  return {
+    code: status * 100 + n,
+    error,
+    message: prefersChinese(ctx) ? zh : en,
+    ...(data === undefined ? {} : { data }),
+    request_id: ctx.state.requestId,
+  }
+}
+
+function prefersChinese(ctx: Context): boolean {
+  if (ctx.req.headers['accept-language'] === undefined) return false
+  return ctx.acceptsLanguages('en', 'zh-CN', 'zh') !== 'en' && ctx.acceptsLanguages('zh-CN', 'zh') !== false
+}
+
 /** Answers with the envelope. @param status defaults to 200 */
 export function answer(ctx: Context, data: unknown, status = 200): void {
   ctx.status = status
-  ctx.body = { code: 0, message: 'OK', data, request_id: ctx.state.requestId }
+  ctx.body = envelope(ctx, data)
 }
 
-/** Answers with an error of the table, in the language that the client accepts. */
+/** Answers with an error of the table. */
 export function answerError(ctx: Context, error: ApiError): void {
-  const entry = errorEntry(error.entry)
-  const chinese =
-    ctx.acceptsLanguages('en', 'zh-CN', 'zh') !== 'en' && ctx.acceptsLanguages('zh-CN', 'zh') !== false
-  ctx.status = entry.status
+  const { status, challenge } = errorEntry(error.entry)
+  ctx.status = status
   if (error.retryAfterS !== undefined) ctx.set('Retry-After', String(error.retryAfterS))
-  if (entry.challenge !== undefined) ctx.set('WWW-Authenticate', entry.challenge)
+  if (challenge !== undefined) ctx.set('WWW-Authenticate', challenge)
   ctx.vary('Accept-Language')
-  ctx.body = {
-    code: entry.status * 100 + entry.n,
-    error: error.entry,
-    message: chinese ? entry.zh : entry.en,
-    ...(error.data === undefined ? {} : { data: error.data }),
-    request_id: ctx.state.requestId,
-  }
+  ctx.body = errorEnvelope(ctx, error)
 }
 
 /** The claims of the token, which `authenticate` has checked. */

@@ -94,6 +94,11 @@ export function armFailpoints(points: readonly ArmedFailpoint[], seed: number): 
   armed = points.length === 0 ? undefined : new Map(choosers.map((point) => [point.name, point]))
 }
 
+/** Whether this process is made to fail: what only makes that exact need not be done otherwise. */
+export function failpointsAreArmed(): boolean {
+  return armed !== undefined
+}
+
 /** A place where the process may fail. @returns undefined, without a pause, when nothing is armed */
 export function failpoint(name: Failpoint): Promise<void> | undefined {
   return armed === undefined ? undefined : strike(name).then(() => undefined)

@@ -1,14 +1,16 @@
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http'
 import type { InFlight } from './in-flight.ts'
 
-/** Requests begun in one turn of the event loop; a few milliseconds of work. */
-const REQUESTS_PER_TURN = 8
+/** Requests begun in one turn of the event loop: as many as keep it short, within these bounds. */
+const PER_TURN = { first: 8, least: 4, most: 64 }
+const TURN_MS = 4
 
 /** Resolves when the request is answered, or when a stream of answers is set up. Never rejects. */
 export type RequestHandler = (request: IncomingMessage, response: ServerResponse) => Promise<void>
 
 /**
- * Begins requests in the order in which they came, a few in each turn of the event loop.
+ * Begins requests in the order in which they came, a few in each turn of the event loop: more when the last turn was
+ * short, so that what they write to the stores goes out together, and fewer when it was long.
  *
  * Node accepts one new connection a turn (libuv since 1.45). When hundreds of connections each have a request
  * ready, a turn that begins them all takes hundreds of milliseconds, and a new connection, be it a health check,
@@ -19,6 +21,8 @@ export type RequestHandler = (request: IncomingMessage, response: ServerResponse
 export function fairTurns(handler: RequestHandler, inFlight: InFlight): RequestListener {
   const waiting: Parameters<RequestHandler>[] = []
   let scheduled = false
+  let perTurn = PER_TURN.first
+  let beganAtMs: number | undefined
 
   async function work(request: IncomingMessage, response: ServerResponse): Promise<void> {
     try {
@@ -29,9 +33,13 @@ export function fairTurns(handler: RequestHandler, inFlight: InFlight): RequestL
   }
 
   function beginSome(): void {
-    for (const [request, response] of waiting.splice(0, REQUESTS_PER_TURN)) void work(request, response)
+    const now = performance.now()
+    if (beganAtMs !== undefined) perTurn = nextPerTurn(perTurn, now - beganAtMs)
     scheduled = waiting.length > 0
-    if (scheduled) setImmediate(beginSome)
+    beganAtMs = scheduled ? now : undefined
+    if (!scheduled) return
+    for (const [request, response] of waiting.splice(0, perTurn)) void work(request, response)
+    setImmediate(beginSome) // also when none waits: what was begun goes on in this turn, which is then known to be long
   }
 
   return (request, response) => {
@@ -41,4 +49,8 @@ export function fairTurns(handler: RequestHandler, inFlight: InFlight): RequestL
     scheduled = true
     setImmediate(beginSome)
   }
+}
+
+function nextPerTurn(perTurn: number, tookMs: number): number {
+  return tookMs < TURN_MS ? Math.min(perTurn * 2, PER_TURN.most) : Math.max(perTurn / 2, PER_TURN.least)
 }

@@ -1,7 +1,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { encodeMessage } from '../contracts/messages/message.ts'
 import { reservationAccepted, type ReservationAccepted } from '../contracts/messages/reservation-accepted.ts'
-import { withFailpoint } from '../platform/failpoints.ts'
+import { failpointsAreArmed, withFailpoint } from '../platform/failpoints.ts'
 import type { ConfirmPublisher, PublishOutcome } from '../platform/rabbitmq/publisher.ts'
 
 /** How long a buyer waits for the broker's confirm before the answer is `reserving`. */
@@ -16,7 +16,7 @@ export async function publishReservation(
   // The bytes leave with this turn of the event loop; the confirm comes later.
   const { outcome } = await withFailpoint('publish.after-send', async () => {
     const sent = send(publisher, message, withinMs)
-    await nextTurn()
+    if (failpointsAreArmed()) await nextTurn()
     return { outcome: sent }
   })
   return outcome

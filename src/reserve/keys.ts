@@ -1,8 +1,8 @@
 /** Redis keys of one event. They share the hash tag, so scripts over them run on Redis Cluster. */
 export interface SpikeKeys {
   /**
-   * Hash: status, epoch, start_ms, end_ms, granted, paid, per_user_limit, lapse_limit, and run_id of the server that
-   * wrote it. Missing: NOT_READY.
+   * Hash: status, epoch, start_ms, end_ms, granted, paid, per_user_limit, lapse_limit, run_id of the server that wrote
+   * it, and adopted: claims that became their buyer's without a purchase here. Missing: NOT_READY.
    */
   gate: string
   /** Integer: units free to reserve. */

@@ -2,14 +2,18 @@ import type { Logger } from '../platform/logger.ts'
 import type { Scripts } from '../platform/redis/define-script.ts'
 import type { spikeScripts } from './scripts.ts'
 
+/** Far below the age at which the relay looks at an entry of the log. */
+const COLLECT_MS = 10
+
 /**
- * Notes in Redis which rids the broker has confirmed, all of one turn of the event loop in one call for each
- * event. A mark that is lost costs a repeated publish by the relay and nothing else.
+ * Notes in Redis which rids the broker has confirmed, all of a few milliseconds in one call for each event. A mark that is
+ * lost costs a repeated publish by the relay and nothing else.
  */
 export class QueuedMarks {
   readonly #scripts: Pick<Scripts<typeof spikeScripts>, 'markQueued'>
   readonly #log: Logger
   #pending = new Map<string, string[]>()
+  #timer: NodeJS.Timeout | undefined
 
   constructor(scripts: Pick<Scripts<typeof spikeScripts>, 'markQueued'>, log: Logger) {
     this.#scripts = scripts
@@ -17,18 +21,30 @@ export class QueuedMarks {
   }
 
   add(eventId: string, rid: string): void {
-    if (this.#pending.size === 0) setImmediate(() => this.#flush())
+    this.#timer ??= setTimeout(() => void this.#flush(), COLLECT_MS)
     const rids = this.#pending.get(eventId)
     if (rids === undefined) this.#pending.set(eventId, [rid])
     else rids.push(rid)
   }
 
-  #flush(): void {
+  /** Writes what is left. */
+  async stop(): Promise<void> {
+    clearTimeout(this.#timer)
+    await this.#flush()
+  }
+
+  async #flush(): Promise<void> {
     const pending = this.#pending
     this.#pending = new Map()
-    for (const [eventId, rids] of pending)
-      this.#scripts
-        .markQueued({ eventId, rids })
-        .catch((error: unknown) => this.#log.warn({ err: error, eventId }, 'queued marks were not written'))
+    this.#timer = undefined
+    await Promise.all([...pending].map(([eventId, rids]) => this.#write(eventId, rids)))
+  }
+
+  async #write(eventId: string, rids: readonly string[]): Promise<void> {
+    try {
+      await this.#scripts.markQueued({ eventId, rids })
+    } catch (error) {
+      this.#log.warn({ err: error, eventId }, 'queued marks were not written')
+    }
   }
 }

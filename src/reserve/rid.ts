@@ -6,13 +6,14 @@
  * ```
  *
  * The tag is the end of the event's id: whoever holds a rid alone finds the event whose Redis keys know it. The proof is
- * a truncated HMAC over all that stands before it, the buyer and the tag: a rid that no store knows any more can be told
- * from one that somebody has made up.
+ * a part of SHA-256 over a key, all that stands before it, the buyer and the tag: a rid that no store knows any more can be
+ * told from one that somebody has made up. No HMAC is needed for it: who does not see the whole of a hash cannot go on
+ * with it, and one call without an object costs a sixth.
  *
  * Two rids are equal only when one buyer asks for one event twice in the same millisecond, at two processes whose counts
  * are the same; the script then gives both requests the one unit. Rids of two buyers differ in the proof.
  */
-import { createHmac, randomInt, type KeyObject } from 'node:crypto'
+import { hash, randomInt } from 'node:crypto'
 import { deriveKey } from '../platform/derived-key.ts'
 
 const TAG_LENGTH = 8
@@ -20,19 +21,22 @@ const TAG_LENGTH = 8
 const HEAD_LENGTH = 16
 const MAX_COUNT = 0xfff
 
-/** The key that proofs are made with, the same in every process. */
-export function ridKey(secret: string): KeyObject {
-  return deriveKey(secret, 'spike rid')
+/** The key that proofs are made with, in hexadecimal. */
+export type RidKey = string
+
+/** @returns the same key in every process */
+export function ridKey(secret: string): RidKey {
+  return deriveKey(secret, 'spike rid').export().toString('hex')
 }
 
 /** A new reservation id. Those of one process are in the order of time. */
-export function newRid(eventId: string, userId: string, key: KeyObject): string {
+export function newRid(eventId: string, userId: string, key: RidKey): string {
   const head = nextHead()
   return ridOf(head, userId, eventTag(eventId), key)
 }
 
 /** Whether we have made this rid for this buyer; guessing takes 2^29 requests and wins the void of a unit nobody took. */
-export function isGenuineRid(rid: string, userId: string, key: KeyObject): boolean {
+export function isGenuineRid(rid: string, userId: string, key: RidKey): boolean {
   return rid === ridOf(rid.replaceAll('-', '').slice(0, HEAD_LENGTH), userId, eventTag(rid), key)
 }
 
@@ -46,8 +50,8 @@ export function madeAtMs(rid: string): number {
   return Number.parseInt(rid.replaceAll('-', '').slice(0, 12), 16)
 }
 
-function ridOf(head: string, userId: string, tag: string, key: KeyObject): string {
-  const proof = createHmac('sha256', key).update(`${head}|${userId}|${tag}`).digest().readUInt32BE() >>> 2
+function ridOf(head: string, userId: string, tag: string, key: RidKey): string {
+  const proof = Number.parseInt(hash('sha256', `${key}|${head}|${userId}|${tag}`).slice(0, 8), 16) >>> 2
   const tail = (0x8000_0000 + proof).toString(16) + tag // the first two bits, 10, are the variant
   return `${head.slice(0, 8)}-${head.slice(8, 12)}-${head.slice(12)}-${tail.slice(0, 4)}-${tail.slice(4)}`
 }

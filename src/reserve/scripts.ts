@@ -55,6 +55,16 @@ const idsOf = ({ eventId, rid }: { eventId: string; rid: string }) => ({
   'spike.rid': rid,
 })
 
+/** What everybody who holds nothing is refused with, until the generation changes; `other`: it depends on the buyer. */
+export type Standing = { kind: 'sold_out' | 'all_held'; generation: string } | { kind: 'other' }
+
+const standing = z.union([
+  z
+    .tuple([z.enum(['SOLD_OUT', 'ALL_HELD']), z.string()])
+    .transform(([word, generation]) => ({ kind: word.toLowerCase() as Lowercase<typeof word>, generation })),
+  z.tuple([z.literal('OTHER')]).transform(() => ({ kind: 'other' as const })),
+])
+
 /** Units of an event by state, from one atomic read of Redis. */
 export type UnitCounts = Record<
   'granted' | 'stock' | 'held' | 'queued' | 'confirmed' | 'paid' | 'released',
@@ -77,6 +87,15 @@ export const spikeScripts = {
     ],
     decode: (reply): ReserveReply => reserveReply.parse(reply),
     span: idsOf,
+  }),
+  standing: defineScript({
+    file: lua('standing'),
+    keys: ({ eventId }: { eventId: string }) => {
+      const k = spikeKeys(eventId)
+      return [k.gate, k.stock, k.log]
+    },
+    args: () => [],
+    decode: (reply): Standing => standing.parse(reply),
   }),
   markQueued: defineScript({
     file: lua('mark-queued'),

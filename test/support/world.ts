@@ -13,7 +13,7 @@ import { createLogger, type Logger } from '../../src/platform/logger.ts'
 import { createPostgres } from '../../src/platform/postgres/client.ts'
 import { createQueueRedis, createRedis } from '../../src/platform/redis/client.ts'
 import { loadScripts, type Scripts } from '../../src/platform/redis/define-script.ts'
-import { ridKey } from '../../src/reserve/rid.ts'
+import { ridKey, type RidKey } from '../../src/reserve/rid.ts'
 import { spikeScripts } from '../../src/reserve/scripts.ts'
 import { freePort } from '../../tools/lib/set-up.ts'
 import { compose as composeWorkers } from '../../workers/compose.ts'
@@ -31,7 +31,7 @@ export interface World {
   queueRedis: Redis
   scripts: Scripts<typeof spikeScripts>
   /** What the product proves its rids with. */
-  ridKey: KeyObject
+  ridKey: RidKey
   topology: Topology
   /** `http://host:port` of each process, when it runs. */
   apiUrl: string

@@ -17,13 +17,46 @@ describe('turns of requests', () => {
     const all = requests(20)
     for (const request of all) listener(request, response)
     expect(begun).to.deep.equal([])
+    await turn()
+    expect(begun.length).to.equal(8)
+    await until('the others to begin', () => begun.length === all.length)
+    expect(begun).to.deep.equal(all)
+  })
+
+  it('have fewer requests when requests are long', async () => {
+    const begun: IncomingMessage[] = []
+    const listener = fairTurns(async (request) => {
+      begun.push(request)
+      const end = performance.now() + 1
+      while (performance.now() < end); // work that lets nobody else have a turn
+    }, new InFlight(100))
+    for (const request of requests(20)) listener(request, response)
     const seen = []
-    while (begun.length < all.length) {
+    while (begun.length < 20) {
       await turn()
       seen.push(begun.length)
     }
-    expect(begun).to.deep.equal(all)
-    expect(seen).to.deep.equal([8, 16, 20])
+    expect(seen).to.deep.equal([8, 12, 16, 20])
+  })
+
+  it('have more requests when requests are short, up to a bound', async () => {
+    const begun: IncomingMessage[] = []
+    const listener = fairTurns(async (request) => void begun.push(request), new InFlight(1_000_000))
+    const turns: number[] = []
+    const crowd = async () => {
+      const all = requests(1_000)
+      for (const request of all) listener(request, response)
+      while (begun.at(-1) !== all.at(-1)) {
+        const before = begun.length
+        await turn()
+        turns.push(begun.length - before)
+      }
+    }
+    await until('a turn of many', async () => {
+      await crowd()
+      return Math.max(...turns) >= 64
+    })
+    expect(Math.max(...turns)).to.equal(64)
   })
 
   it('are counted while they wait and while they are worked on, and those above the limit begin at once', async () => {

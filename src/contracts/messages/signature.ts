@@ -19,7 +19,7 @@ export class MessageSigner {
 
   /** The header that makes a message one of ours. */
   headersOf(message: { routingKey: string; body: Buffer }): Record<string, string> {
-    return { [SIGNATURE_HEADER]: this.#sign(message.routingKey, message.body).toString('base64url') }
+    return { [SIGNATURE_HEADER]: this.#sign(message.routingKey, message.body) }
   }
 
   /** Reads a message of a kind. What was not signed by us is not even looked into. */
@@ -32,12 +32,12 @@ export class MessageSigner {
   #isOurs(key: string, body: Buffer, signature: unknown): boolean {
     if (typeof signature !== 'string') return false
     const given = Buffer.from(signature, 'base64url')
-    const expected = this.#sign(key, body)
+    const expected = Buffer.from(this.#sign(key, body), 'base64url')
     return given.length === expected.length && timingSafeEqual(given, expected)
   }
 
   /** No key has a line break, so that key and body can't be taken for one another. */
-  #sign(key: string, body: Buffer): Buffer {
-    return createHmac('sha256', this.#key).update(`${key}\n`).update(body).digest()
+  #sign(key: string, body: Buffer): string {
+    return createHmac('sha256', this.#key).update(`${key}\n`).update(body).digest('base64url')
   }
 }

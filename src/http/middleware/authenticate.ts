@@ -5,16 +5,20 @@ import { isSigned, SIGNATURE_HEADER } from '../../payments/signature.ts'
 import { standingOf } from '../../users/accounts.ts'
 import type { Role } from '../../users/model.ts'
 import type { Revocations } from '../../users/revocations.ts'
-import { claimsSchema, TOKEN_ALGORITHM, TOKEN_ISSUER, type Claims } from '../../users/tokens.ts'
+import { claimsSchema, readApiToken, TOKEN_ALGORITHM, TOKEN_ISSUER, type Claims } from '../../users/tokens.ts'
 import type { Access } from '../contract/route.ts'
 import type { Context, Middleware } from '../context.ts'
 import { ApiError } from '../errors.ts'
-import { CheckedTokens } from './checked-tokens.ts'
+import type { CheckedTokens } from './checked-tokens.ts'
 
-interface AccessDependencies {
+interface TokenDependencies {
   key: KeyObject
-  knex: Knex
+  checked: CheckedTokens
   revocations: Revocations
+}
+
+interface AccessDependencies extends TokenDependencies {
+  knex: Knex
   /** Signs the provider's callbacks. */
   paymentSecret: string
 }
@@ -26,7 +30,7 @@ const ROLES_OF: Record<'viewer' | 'admin', readonly Role[]> = {
 
 /** The one place that decides who may call what. */
 export function accessGuard(deps: AccessDependencies): (access: Access) => Middleware {
-  const readToken = tokenReader(deps.key)
+  const readToken = tokenReader(deps)
   const authenticate = requireUser(readToken, deps.revocations)
   return (access) => {
     switch (access) {
@@ -48,7 +52,7 @@ export function accessGuard(deps: AccessDependencies): (access: Access) => Middl
 type TokenReader = (ctx: Context) => Promise<Claims>
 
 /** Checks the bearer token itself: signature, one algorithm, issuer, audience, expiry, claims. */
-function tokenReader(key: KeyObject): TokenReader {
+function tokenReader({ key, checked }: TokenDependencies): TokenReader {
   const check = koaJwt({
     secret: async () => key as never, // the library's type lacks key objects
     algorithms: [TOKEN_ALGORITHM],
@@ -56,7 +60,6 @@ function tokenReader(key: KeyObject): TokenReader {
     audience: 'api',
     key: 'token',
   })
-  const checked = new CheckedTokens()
   return async (ctx) => {
     const header = ctx.get('Authorization')
     const known = checked.find(header)
@@ -66,6 +69,26 @@ function tokenReader(key: KeyObject): TokenReader {
     if (!claims.success) throw new ApiError('UNAUTHENTICATED')
     checked.add(header, claims.data)
     return claims.data
+  }
+}
+
+/**
+ * The same check of a user's token for those who come in crowds, in one call: koa-jwt's promises take three times as long
+ * as the check itself.
+ * @returns who it is; undefined when there is no good token
+ */
+export function buyerReader({ key, checked, revocations }: TokenDependencies) {
+  return (header = ''): Claims | undefined => {
+    const claims = checked.find(header) ?? readNew(header)
+    return claims === undefined || revocations.revokes(claims) ? undefined : claims
+  }
+
+  function readNew(header: string): Claims | undefined {
+    const [scheme = '', token, ...more] = header.split(' ')
+    if (token === undefined || more.length > 0 || !/^Bearer$/i.test(scheme)) return undefined
+    const claims = readApiToken(key, token)
+    if (claims !== undefined) checked.add(header, claims)
+    return claims
   }
 }
 

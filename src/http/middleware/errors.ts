@@ -4,7 +4,7 @@ import type { Logger } from '../../platform/logger.ts'
 import { answerError, type Context } from '../context.ts'
 import { ApiError, type ErrorName } from '../errors.ts'
 
-/** The one place where errors become answers; the unexpected is logged here, once, and nowhere else. */
+/** The one place where errors become answers. */
 export function errors(log: Logger) {
   return async (ctx: Context, next: Next): Promise<void> => {
     try {
@@ -12,15 +12,20 @@ export function errors(log: Logger) {
       if (ctx.status === 404 && ctx.body === undefined) throw new ApiError('NOT_FOUND')
       if (ctx.status === 405 || ctx.status === 501) throw new ApiError('METHOD_NOT_ALLOWED')
     } catch (error) {
-      const known = toApiError(error)
-      if (known === undefined || known.entry === 'NOT_READY')
-        log.error(
-          { err: error, request_id: ctx.state.requestId, method: ctx.method, path: ctx.path },
-          'request failed',
-        )
-      answerError(ctx, known ?? new ApiError('INTERNAL'))
+      answerError(ctx, refusalFor(error, ctx, log))
     }
   }
+}
+
+/** What a failed request is answered with; the unexpected is logged here, once, and nowhere else. */
+export function refusalFor(error: unknown, ctx: Context, log: Logger): ApiError {
+  const known = toApiError(error)
+  if (known === undefined || known.entry === 'NOT_READY')
+    log.error(
+      { err: error, request_id: ctx.state.requestId, method: ctx.method, path: ctx.path },
+      'request failed',
+    )
+  return known ?? new ApiError('INTERNAL')
 }
 
 /** Errors of the libraries in front of the routes, by the HTTP status they carry. */

@@ -43,6 +43,7 @@ if not record then
   local now_ms = string.format('%d', clock[1] * 1000 + math.floor(clock[2] / 1000))
   redis.call('HSET', KEYS[4], rid, table.concat({ 'confirmed', quantity, user, now_ms, '', ARGV[4], ARGV[5], '' }, '|'))
   redis.call('HSET', KEYS[3], user, rid)
+  redis.call('HINCRBY', KEYS[1], 'adopted', 1)
   redis.call('DECRBY', KEYS[2], quantity)
   redis.call('PUBLISH', ARGV[6], rid)
   return { 'ADOPTED' }
@@ -52,7 +53,10 @@ local state, units, owner, reserved_ms, log_id = string.match(record, '^(%a+)|(%
 if state == 'released' then return { 'UNCHANGED' } end
 local decided = state == 'confirmed' or state == 'paid'
 if decided and holder == rid then return { 'UNCHANGED' } end
-if holder ~= rid then redis.call('HSET', KEYS[3], user, rid) end
+if holder ~= rid then
+  redis.call('HSET', KEYS[3], user, rid)
+  redis.call('HINCRBY', KEYS[1], 'adopted', 1)
+end
 if decided then return { 'HOLDER' } end
 redis.call('HSET', KEYS[4], rid, table.concat({ 'confirmed', units, owner, reserved_ms, '', ARGV[4], ARGV[5], '' }, '|'))
 if log_id ~= '' then redis.call('XDEL', KEYS[5], log_id) end

@@ -16,6 +16,7 @@ import { loadScripts, type Scripts } from '../../src/platform/redis/define-scrip
 import { ridKey, type RidKey } from '../../src/reserve/rid.ts'
 import { spikeScripts } from '../../src/reserve/scripts.ts'
 import { freePort } from '../../tools/lib/set-up.ts'
+import type { ServiceUrls } from '../../tools/services/index.ts'
 import { compose as composeWorkers } from '../../workers/compose.ts'
 import { checkContractCoverage } from './coverage-of-contract.ts'
 import { createTestDatabase, dropTemplate } from './database.ts'
@@ -46,12 +47,7 @@ export interface World {
 const COMPOSE = { api: composeApi, workers: composeWorkers, dashboard: composeDashboard }
 
 /** URLs of the servers that tests run on; `npm test` provides them. */
-export function serverUrls(): {
-  DATABASE_URL: string
-  REDIS_URL: string
-  QUEUE_REDIS_URL: string
-  AMQP_URL: string
-} {
+export function serverUrls(): ServiceUrls {
   const { DATABASE_URL, REDIS_URL, QUEUE_REDIS_URL = REDIS_URL, AMQP_URL } = process.env
   if (!DATABASE_URL || !REDIS_URL || !QUEUE_REDIS_URL || !AMQP_URL)
     throw new Error(
@@ -60,9 +56,11 @@ export function serverUrls(): {
   return { DATABASE_URL, REDIS_URL, QUEUE_REDIS_URL, AMQP_URL }
 }
 
-/** @param overrides settings of the environment that differ from the usual ones of a test */
-export async function createWorld(overrides: NodeJS.ProcessEnv = {}): Promise<World> {
-  const servers = serverUrls()
+/**
+ * @param overrides settings of the environment that differ from the usual ones of a test
+ * @param servers where its stores and its broker are
+ */
+export async function createWorld(overrides: NodeJS.ProcessEnv = {}, servers = serverUrls()): Promise<World> {
   const database = await createTestDatabase(servers.DATABASE_URL)
   const env: NodeJS.ProcessEnv = {
     ...servers,

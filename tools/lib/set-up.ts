@@ -4,6 +4,7 @@ import { randomBytes } from 'node:crypto'
 import { createServer } from 'node:net'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
+import type { ClusterName } from '../services/clusters.ts'
 import { provideServices, type Services } from '../services/index.ts'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
@@ -16,9 +17,13 @@ export interface SetUp {
   services: Services
 }
 
-/** Provides services and settings. Secrets that are not given are made for this run. */
-export async function provideEnvironment(say: Say, signal: AbortSignal): Promise<SetUp> {
-  const services = await provideServices({ env: process.env, log: say, signal })
+/** Provides services, also as clusters, and settings. Secrets that are not given are made for this run. */
+export async function provideEnvironment(
+  say: Say,
+  signal: AbortSignal,
+  clusters: readonly ClusterName[] = [],
+): Promise<SetUp> {
+  const services = await provideServices({ env: process.env, log: say, signal, clusters })
   const env: NodeJS.ProcessEnv = {
     ...process.env,
     ...services.urls,

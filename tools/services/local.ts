@@ -47,7 +47,7 @@ function start(name: ServiceName, instance: Instance, binaries: Binaries): Promi
 }
 
 /** Finds the programs; those that are missing are fetched, all at once, each service going on with its own. */
-function binariesOf(
+export function binariesOf(
   instance: Instance,
   home: Home,
   wanted: Software[],

@@ -7,18 +7,25 @@ import type { RunningService } from './service.ts'
 
 const READY_MS = 30_000
 
+interface RedisOptions {
+  password?: string
+  /** A node of a cluster that is still to be formed. */
+  clustered?: boolean
+}
+
 /** Starts one private Redis (append-only, never evicting). */
 export async function startRedis(
   instance: Instance,
   binaries: Binaries,
   name: string,
+  { password = instance.password(), clustered = false }: RedisOptions = {},
 ): Promise<RunningService> {
   const folder = instance.folder(name)
-  const password = instance.password()
   const log = join(folder, 'log')
   const config = join(folder, 'redis.conf')
-  return withPorts(1, async ([port = 0]) => {
-    instance.write(config, configText(port, folder, password))
+  return withPorts(2, async ([port = 0, busPort = 0]) => {
+    const clusterText = clustered ? clusterConfigText(busPort) : ''
+    instance.write(config, configText(port, folder, password) + clusterText)
     const probe = (): Promise<boolean> => answers(port, password)
     return startService({
       instance,
@@ -41,6 +48,18 @@ function configText(port: number, folder: string, password: string): string {
     'appendonly yes',
     'appendfsync everysec',
     'maxmemory-policy noeviction',
+    '',
+  ].join('\n')
+}
+
+function clusterConfigText(busPort: number): string {
+  return [
+    'cluster-enabled yes',
+    // By default 10000 above the other, which may be taken, or no port at all.
+    `cluster-port ${busPort}`,
+    // A master that is down takes its own slots with it, not those of the others.
+    'cluster-require-full-coverage no',
+    'cluster-node-timeout 2000',
     '',
   ].join('\n')
 }

@@ -29,3 +29,27 @@ export interface StartOptions {
 
 /** Starts the named services in an instance and returns the URL of each. */
 export type Starter = (options: StartOptions) => Promise<Map<ServiceName, string>>
+
+export type ServiceUrls = {
+  DATABASE_URL: string
+  REDIS_URL: string
+  QUEUE_REDIS_URL: string
+  AMQP_URL: string
+}
+
+/** Several servers that stand where the product otherwise has one. */
+export interface StartedCluster {
+  /** Takes the place of what a plain service would give. */
+  urls: Partial<ServiceUrls>
+  /** By name, so that a test can kill one and start it again. */
+  nodes: ReadonlyMap<string, RunningService>
+}
+
+/** Starts a cluster in an instance; `urls` names the plain services that run already. */
+export type ClusterStarter = (options: {
+  instance: Instance
+  home: Home
+  env: NodeJS.ProcessEnv
+  log: (line: string) => void
+  urls: Partial<ServiceUrls>
+}) => Promise<StartedCluster>

@@ -65,6 +65,7 @@ describe('npm run doctor', () => {
         `RabbitMQ ${host(world.config.amqpUrl)}`,
         'migrations',
         'commits last',
+        'time limits of PostgreSQL',
         'connections of PostgreSQL',
         'clock of PostgreSQL',
         'disk of PostgreSQL',

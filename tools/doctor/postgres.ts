@@ -4,10 +4,11 @@ import knexModule, { type Knex } from 'knex'
 import { migrationSource } from '../../knexfile.ts'
 import { POOL_MAX } from '../../src/contracts/pools.ts'
 import type { Config } from '../../src/platform/config.ts'
-import { hostOf } from '../../src/platform/service-error.ts'
+import { limitsAsSql, missingLimits, SESSION_LIMITS } from '../../src/platform/postgres/session-limits.ts'
+import { hostOf, reasonOf } from '../../src/platform/service-error.ts'
 import { checkClock } from './clock.ts'
 import { checkServerDisk } from './disk.ts'
-import { finding, ifTold, unusable, type Finding } from './finding.ts'
+import { finding, ifTold, untold, unusable, type Finding } from './finding.ts'
 import { checkVersion } from './versions.ts'
 
 const TIMEOUT_MS = 5_000
@@ -15,8 +16,13 @@ const TIMEOUT_MS = 5_000
 const nothing = () => undefined
 const SILENT = { warn: nothing, error: nothing, deprecate: nothing, debug: nothing }
 const OUR_POOLS = Object.values(POOL_MAX).reduce((sum, max) => sum + max, 0)
+const START = 'start PostgreSQL (docker compose up -d postgres), or correct DATABASE_URL'
+/** Of PgBouncer, whose sessions are not the client's. */
+const LET_POOLER_LIMIT =
+  `in pgbouncer.ini: ignore_startup_parameters = ${Object.keys(SESSION_LIMITS).join(',')}, ` +
+  `and for the database connect_query='${limitsAsSql()}' (docs/clusters.md)`
 
-/** Reachable, new enough, schema up to date, commits that last, connections for all, clock, disk. */
+/** Reachable, new enough, schema up to date, commits that last, time limits, connections for all, clock, disk. */
 export async function checkPostgres(config: Config): Promise<Finding[]> {
   const what = `PostgreSQL ${hostOf(config.databaseUrl)}`
   const knex = knexModule({
@@ -26,7 +32,8 @@ export async function checkPostgres(config: Config): Promise<Finding[]> {
       connectionTimeoutMillis: TIMEOUT_MS,
       query_timeout: TIMEOUT_MS,
       application_name: 'spike-doctor',
-    },
+      ...SESSION_LIMITS,
+    } as Knex.PgConnectionConfig, // as in the product's own client
     pool: { min: 0, max: 1 },
     log: SILENT,
   })
@@ -36,14 +43,14 @@ export async function checkPostgres(config: Config): Promise<Finding[]> {
       checkVersion(what, 'PostgreSQL', version.split(' ')[0] ?? version),
       await checkMigrations(knex),
       await checkCommits(knex, config.env === 'prod'),
+      await checkLimits(knex),
       await checkConnections(knex),
       await checkClock('clock of PostgreSQL', () => now(knex)),
       await ifTold('disk of PostgreSQL', () => checkDataFolder(knex)),
     ]
   } catch (error) {
-    return [
-      unusable(what, error, 'start PostgreSQL (docker compose up -d postgres), or correct DATABASE_URL'),
-    ]
+    const isRefused = reasonOf(error).includes('unsupported startup parameter')
+    return [unusable(what, error, isRefused ? LET_POOLER_LIMIT : START)]
   } finally {
     await knex.destroy()
   }
@@ -88,8 +95,16 @@ async function checkCommits(knex: Knex, isProd: boolean): Promise<Finding> {
   )
 }
 
+/** What the client asks for, a pooler in between does not pass on. */
+async function checkLimits(knex: Knex): Promise<Finding> {
+  const missing = await missingLimits(knex)
+  return finding('time limits of PostgreSQL', missing === undefined, missing ?? 'hold', LET_POOLER_LIMIT)
+}
+
 /** One process of each kind has to find room beside whoever else is there now. */
 async function checkConnections(knex: Knex): Promise<Finding> {
+  if (await isPooled(knex))
+    return untold('connections of PostgreSQL', 'a pooler shares its own among all of ours (SHOW POOLS)')
   const { rows } = await knex.raw(`
     SELECT current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int AS room,
       (SELECT count(*)::int FROM pg_stat_activity
@@ -102,6 +117,17 @@ async function checkConnections(knex: Knex): Promise<Finding> {
     `${OUR_POOLS} for one process of each kind and ${others} of others, of ${room}`,
     `psql "$DATABASE_URL" -c "ALTER SYSTEM SET max_connections = ${Math.ceil((needed + 50) / 50) * 50}", then restart it`,
   )
+}
+
+/** A pooler tells a client a number of its own, not that of the server's process. */
+async function isPooled(knex: Knex): Promise<boolean> {
+  const connection = await knex.client.acquireConnection()
+  try {
+    const { rows } = await connection.query('SELECT pg_backend_pid() AS pid')
+    return rows[0].pid !== connection.processID
+  } finally {
+    await knex.client.releaseConnection(connection)
+  }
 }
 
 /** A running server notes its start in its data folder: only that proves that the folder here is its own. */

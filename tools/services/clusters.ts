@@ -1,4 +1,5 @@
 /** What may stand in the place of a plain service: `npm run stack -- --with <name>`, `npm run clusters`. */
+import { startPgbouncer } from './pgbouncer.ts'
 import { startRedisCluster } from './redis-cluster.ts'
 import type { ClusterStarter, ServiceUrls, StartedCluster } from './service.ts'
 
@@ -6,6 +7,7 @@ export type { ClusterStarter, StartedCluster } from './service.ts'
 
 export const CLUSTERS = {
   'redis-cluster': startRedisCluster,
+  pgbouncer: startPgbouncer,
 } satisfies Record<string, ClusterStarter>
 
 export type ClusterName = keyof typeof CLUSTERS
@@ -13,6 +15,7 @@ export type ClusterName = keyof typeof CLUSTERS
 /** Whose plain services are not started. A cluster that needs the plain one, as a pooler does, has none. */
 const INSTEAD_OF: Record<ClusterName, readonly (keyof ServiceUrls)[]> = {
   'redis-cluster': ['REDIS_URL', 'QUEUE_REDIS_URL'],
+  pgbouncer: [],
 }
 
 /** The settings that these clusters fill, so that no plain service is needed for them. */

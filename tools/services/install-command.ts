@@ -9,6 +9,7 @@ const MANAGERS: { tool: string; install: string; packages: Record<Software, stri
       redis: 'redis-server',
       rabbitmq: 'rabbitmq-server',
       chromium: 'chromium',
+      pgbouncer: 'pgbouncer',
     },
   },
   {
@@ -19,22 +20,41 @@ const MANAGERS: { tool: string; install: string; packages: Record<Software, stri
       redis: 'valkey',
       rabbitmq: 'rabbitmq-server',
       chromium: 'chromium',
+      pgbouncer: 'pgbouncer',
     },
   },
   {
     tool: 'pacman',
     install: 'sudo pacman -S',
-    packages: { postgres: 'postgresql', redis: 'valkey', rabbitmq: 'rabbitmq', chromium: 'chromium' },
+    packages: {
+      postgres: 'postgresql',
+      redis: 'valkey',
+      rabbitmq: 'rabbitmq',
+      chromium: 'chromium',
+      pgbouncer: 'pgbouncer',
+    },
   },
   {
     tool: 'apk',
     install: 'sudo apk add',
-    packages: { postgres: 'postgresql', redis: 'redis', rabbitmq: 'rabbitmq-server', chromium: 'chromium' },
+    packages: {
+      postgres: 'postgresql',
+      redis: 'redis',
+      rabbitmq: 'rabbitmq-server',
+      chromium: 'chromium',
+      pgbouncer: 'pgbouncer',
+    },
   },
   {
     tool: 'brew',
     install: 'brew install',
-    packages: { postgres: 'postgresql@17', redis: 'redis', rabbitmq: 'rabbitmq', chromium: 'chromium' },
+    packages: {
+      postgres: 'postgresql@17',
+      redis: 'redis',
+      rabbitmq: 'rabbitmq',
+      chromium: 'chromium',
+      pgbouncer: 'pgbouncer',
+    },
   },
 ]
 

@@ -12,6 +12,7 @@ const PACKAGES: Record<Software, string> = {
   redis: 'redis-server',
   rabbitmq: 'rabbitmq-server',
   chromium: 'chromium',
+  pgbouncer: 'pgbouncer',
 }
 
 // The C library always is the system's: it must fit the system's loader.

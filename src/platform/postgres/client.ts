@@ -2,6 +2,7 @@ import knexModule, { type Knex } from 'knex'
 import { TypeOverrides, types } from 'pg'
 import type { Logger } from '../logger.ts'
 import { firstContact } from '../service-error.ts'
+import { missingLimits, SESSION_LIMITS } from './session-limits.ts'
 
 export interface PostgresOptions {
   url: string
@@ -23,11 +24,8 @@ export function createPostgres(options: PostgresOptions, log: Logger): Knex {
       types: int8AsNumber(),
       connectionTimeoutMillis: 5_000,
       keepAlive: true,
-      statement_timeout: 15_000,
+      ...SESSION_LIMITS,
       query_timeout: 20_000, // for a network that is gone, where the server's limits do not reach us
-      lock_timeout: 10_000,
-      // A process that stands still in a transaction holds up everybody else, but not until they give up.
-      idle_in_transaction_session_timeout: 8_000,
     } as Knex.PgConnectionConfig, // knex's type lacks lock_timeout, which pg takes
     pool: { min: 0, max: options.poolMax, idleTimeoutMillis: 30_000, validate: hasAnswered },
     acquireConnectionTimeout: 5_000,
@@ -72,7 +70,7 @@ function int8AsNumber(): TypeOverrides {
 }
 
 /**
- * Checks that PostgreSQL answers and that the schema is there.
+ * Checks that PostgreSQL answers, that the schema is there, and that the time limits hold: a pooler may keep them from it.
  * @throws ServiceError
  */
 export async function contactPostgres(knex: Knex, url: string): Promise<void> {
@@ -80,5 +78,8 @@ export async function contactPostgres(knex: Knex, url: string): Promise<void> {
     const { rows } = await knex.raw(`SELECT to_regclass('spike_events') AS table`)
     if (rows[0].table === null)
       throw new Error('the tables are missing: run `npm run migrate`, then `npm run seed`')
+    const missing = await missingLimits(knex)
+    if (missing !== undefined)
+      throw new Error(`${missing}; the pooler in front of it has to set what docs/clusters.md says`)
   })
 }

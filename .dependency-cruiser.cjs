@@ -10,7 +10,7 @@ if (!ofCruiser('typescript/package.json').version.startsWith('5.'))
 
 const NOUNS = 'audit|users|products|spike-events|orders|payments'
 const USE_CASES =
-  '^src/(buy|track|watch|sale|pay|expire|reconcile|rebuild|conservation|report|snapshot|look-up)[.]ts$|^src/(figures|dead-letters)/'
+  '^src/(buy|track|watch|sale|pay|expire|clear|reconcile|rebuild|conservation|report|snapshot|look-up)[.]ts$|^src/(figures|dead-letters)/'
 
 module.exports = {
   forbidden: [

@@ -95,7 +95,7 @@ export async function examineEvent(deps: ReconcileDependencies, eventId: string)
     kind: 'examined',
     drift: event.available - units.inFlight - units.releasing - gate.stock,
     findings: [
-      ...compareRids(claims, redis),
+      ...(gate.cleared ? [] : compareRids(claims, redis)),
       ...(await compareUnits(deps, eventId, gate, units.held)),
       ...compareGrants(ledger, gate),
     ],
@@ -128,7 +128,7 @@ export interface RidsInRedis {
 }
 
 /** Holders first: a rid's record is there as soon as its buyer holds it, and stays. */
-async function readRids(redis: Redis, eventId: string): Promise<RidsInRedis> {
+export async function readRids(redis: Redis, eventId: string): Promise<RidsInRedis> {
   const holders = await allHolders(redis, eventId)
   const texts = await allRecords(redis, eventId)
   return { holders, records: new Map([...texts].map(([rid, text]) => [rid, decodeRecord(text)])) }
@@ -214,7 +214,7 @@ async function compareUnits(
   return units === 0 ? [] : [{ kind: 'miscounted', units }]
 }
 
-function compareGrants(ledger: readonly LedgerRow[], gate: Gate): EventFinding[] {
+export function compareGrants(ledger: readonly LedgerRow[], gate: Gate): EventFinding[] {
   const applied = ledger.filter((row) => row.applied).reduce((total, { delta }) => total + delta, 0)
   return gate.granted === applied ? [] : [{ kind: 'misgranted', units: gate.granted - applied }]
 }

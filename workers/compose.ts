@@ -47,6 +47,7 @@ import { refundRelay } from './relay/refund-relay.ts'
 import { outboxRelay } from './relay/outbox-relay.ts'
 import { Republisher } from './relay/republisher.ts'
 import { releaseStockHandler } from './release-stock/handler.ts'
+import { retention } from './sweep/retention.ts'
 import { stuckHolds } from './sweep/stuck-holds.ts'
 import { reconcile, type ReconcileWatch } from './sweep/reconcile.ts'
 import { catchUp, closeOverdue } from './sweep/sweep.ts'
@@ -104,7 +105,7 @@ async function assemble(config: Config, log: Logger, parts: StopList): Promise<(
   const backlog = () => queueDepth(consuming, topology.queueOf(reservationAccepted))
   const stores = { knex, redis, scripts, log }
   const queues = { createOrders, closeOrders, releases, deadLetters }
-  const loops = netOf({
+  const net = netOf({
     ...stores,
     ...queues,
     publisher,
@@ -114,6 +115,8 @@ async function assemble(config: Config, log: Logger, parts: StopList): Promise<(
     backlog,
     watch: metrics.reconcile,
   })
+  const broom = retention({ ...stores, days: config.retentionDays, watch: metrics.removed })
+  const loops = [...net, ...broom]
   parts.add('relay and sweep', () => Promise.all(loops.map((loop) => loop.stop())))
 
   const watchdogs: Watchdog[] = []

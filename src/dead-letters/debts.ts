@@ -18,6 +18,7 @@ import type { Topology } from '../contracts/messages/topology.ts'
 import { holdsOf, type Hold } from '../orders/holds.ts'
 import { findReservations, receiveReservations } from '../orders/inbox.ts'
 import type { JobProducer } from '../platform/bullmq/job.ts'
+import { readGate } from '../reserve/gate.ts'
 import { spikeKeys } from '../reserve/keys.ts'
 
 export interface DebtDependencies {
@@ -188,5 +189,6 @@ async function releaseStanding(redis: Redis, hold: Hold): Promise<Standing> {
   if (hold.kind !== 'gone') return 'foreign'
   if (hold.reason === 'unknown_event') return 'settled' // nothing was taken from a sale that does not exist
   const record = await redis.hget(spikeKeys(hold.eventId).states, hold.rid)
-  return record?.startsWith('released|') === true ? 'settled' : 'open'
+  if (record?.startsWith('released|')) return 'settled'
+  return record === null && (await readGate(redis, hold.eventId))?.cleared ? 'settled' : 'open'
 }

@@ -113,14 +113,16 @@ function decisionTimes(which: string): string {
                     FROM (${AT_GATE}) rows WHERE ${which}) decided`
 }
 
-/** What was granted and cut, claimed and let go; `free` and `ahead` are units. */
+/**
+ * What was granted and cut, claimed and let go; `free` and `ahead` are units. An order is closed once at most, whatever
+ * late money makes of it afterwards: that is when its claim was let go.
+ */
 const MOVES_SQL = `
   SELECT created_at AS at, 'stock' AS kind, delta AS free, -greatest(delta, 0) AS ahead
     FROM spike_event_adjustments WHERE event_id = :eventId
   UNION ALL
-  SELECT o.created_at, 'release', s.quantity, 0
-    FROM outbox o JOIN spike_orders s ON s.reservation_id = o.key
-   WHERE o.topic = 'stock.released' AND s.event_id = :eventId
+  SELECT o.closed_at, 'release', s.quantity, 0
+    FROM spike_orders s JOIN orders o ON o.id = s.order_id WHERE s.event_id = :eventId AND NOT s.live
   UNION ALL
   SELECT created_at, 'claim', -quantity, quantity FROM spike_orders WHERE event_id = :eventId`
 

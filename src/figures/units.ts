@@ -95,9 +95,9 @@ export async function readUnits(
   await othersTurn()
   const oldest = await oldestUnresolved(trx, claims, records, atMs)
   await othersTurn()
-  const findings: Finding[] = lost
-    ? [{ kind: 'lost' }]
-    : [...compareRids(claims, { records, holders }), ...miscount(gate, records, givenBack)]
+  if (lost) return { meter, oldest, findings: [{ kind: 'lost' }] }
+  if (gate?.cleared) return { meter, oldest, findings: [] }
+  const findings = [...compareRids(claims, { records, holders }), ...miscount(gate, records, givenBack)]
   return { meter, oldest, findings }
 }
 
@@ -220,12 +220,16 @@ async function oldestUnresolved(
   )
 }
 
-/** The release that was told the longest ago, of those that Redis has not followed. */
+/** The one that PostgreSQL has let go of the longest ago, of those that Redis has not followed. */
 async function oldestRelease(trx: Knex.Transaction, rids: readonly string[]): Promise<Unresolved[]> {
   if (rids.length === 0) return []
   const { rows } = await trx.raw(
-    `SELECT key AS rid, 'release' AS "waitsFor", (extract(epoch FROM now() - created_at) * 1000)::int8 AS "ageMs"
-       FROM outbox WHERE topic = 'stock.released' AND key = ANY(?::uuid[]) ORDER BY created_at LIMIT 1`,
+    `SELECT r.rid, 'release' AS "waitsFor",
+            (extract(epoch FROM now() - coalesce(o.closed_at, r.decided_at)) * 1000)::int8 AS "ageMs"
+       FROM reservations r
+       LEFT JOIN spike_orders s ON s.reservation_id = r.rid
+       LEFT JOIN orders o ON o.id = s.order_id
+      WHERE r.rid = ANY(?::uuid[]) ORDER BY "ageMs" DESC LIMIT 1`,
     [[...rids]],
   )
   return rows

@@ -1,4 +1,5 @@
 import type { Knex } from 'knex'
+import { BATCH_ROWS, deleteBatch } from '../platform/postgres/batch-delete.ts'
 import { isTracing } from '../platform/telemetry/trace.ts'
 
 /** A fact that is true in PostgreSQL and not yet known to be in the broker. */
@@ -41,5 +42,21 @@ export function drainOutbox(
     if (published.length > 0)
       await trx('outbox').whereIn('id', published).update({ published_at: trx.fn.now() })
     return { read: rows.length, published: published.length }
+  })
+}
+
+/**
+ * Deletes a batch of the rows that the broker has had for so many days: nobody reads them any more but people who look a
+ * purchase up. Ids are given in the order of time, so that the front of the primary key is where the oldest are; an index
+ * on their times would cost every order a write. Rows that wait for the broker stay, however old; a whole batch of them in
+ * front holds up those behind until the broker has it.
+ * @returns how many are gone
+ */
+export function forgetPublished(knex: Knex, days: number): Promise<number> {
+  return deleteBatch(knex, {
+    table: 'outbox',
+    where: `id = ANY(ARRAY(SELECT id FROM outbox ORDER BY id LIMIT ${BATCH_ROWS}))
+            AND published_at < now() - make_interval(days => ${days})`,
+    by: 'id',
   })
 }

@@ -71,6 +71,8 @@ const schema = z
       .default([]),
     FAILPOINT_SEED: z.coerce.number().int().min(0).default(0),
     MAX_IN_FLIGHT: z.coerce.number().int().min(1).max(1_000_000).default(1_000),
+    /** 0: for ever. */
+    RETENTION_DAYS: z.coerce.number().int().min(0).max(3_650).default(30),
     /** Base URL of a collector that speaks OTLP over HTTP. */
     OTEL_EXPORTER_OTLP_ENDPOINT: url('http', 'https').optional(),
     TRACE_SAMPLE_RATIO: z.coerce.number().min(0).max(1).optional(),
@@ -124,6 +126,8 @@ export type Config = Readonly<{
   internalNetworks: readonly string[]
   /** Requests that may wait or be worked on at the same time; more are refused with OVERLOADED. */
   maxInFlight: number
+  /** For how long the workers keep what nothing needs any more, for people; 0: for ever. See docs/retention.md. */
+  retentionDays: number
   namespace: string
   /** Where traces go, and which part of the requests is traced; undefined when tracing is off. */
   tracing: { tracesUrl: string; sampleRatio: number } | undefined
@@ -173,6 +177,7 @@ export function loadConfig(env: NodeJS.ProcessEnv): Config {
     trustProxy: e.TRUST_PROXY === 'on',
     internalNetworks: e.INTERNAL_NETWORKS,
     maxInFlight: e.MAX_IN_FLIGHT,
+    retentionDays: e.RETENTION_DAYS,
     namespace: e.NAMESPACE,
     tracing: tracingOf(e),
     traceUrlTemplate: e.TRACE_URL_TEMPLATE,

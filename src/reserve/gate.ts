@@ -10,18 +10,20 @@ export interface Gate {
   stock: number
   /** Run of the server that wrote the gate. */
   runId: string | null
+  /** The event is over for good, and its records were removed. */
+  cleared: boolean
 }
 
 /** @returns undefined when the gate is missing, or its units are */
 export async function readGate(redis: Redis, eventId: string): Promise<Gate | undefined> {
   const keys = spikeKeys(eventId)
-  const [[status, epochText, grantedText, runId = null], stockText] = await Promise.all([
-    redis.hmget(keys.gate, 'status', 'epoch', 'granted', 'run_id'),
+  const [[status, epochText, grantedText, runId = null, clearedMs], stockText] = await Promise.all([
+    redis.hmget(keys.gate, 'status', 'epoch', 'granted', 'run_id', 'cleared_ms'),
     redis.get(keys.stock),
   ])
   const [epoch, granted, stock] = [integer(epochText), integer(grantedText), integer(stockText)]
   if (!status || epoch === undefined || granted === undefined || stock === undefined) return undefined
-  return { status: status as GateStatus, epoch, granted, stock, runId }
+  return { status: status as GateStatus, epoch, granted, stock, runId, cleared: Boolean(clearedMs) }
 }
 
 function integer(text: string | null | undefined): number | undefined {
@@ -30,8 +32,10 @@ function integer(text: string | null | undefined): number | undefined {
 
 /**
  * Whether only a rebuild brings an event back: its gate is missing, or closed by a rebuild that has died, or was
- * written in another run of the server, on whose way here the last of it may have been lost.
+ * written in another run of the server, on whose way here the last of it may have been lost. One that was cleared has
+ * nothing left to lose.
  */
 export function isLost(gate: Gate | undefined, runId: string): boolean {
-  return gate === undefined || gate.status === 'closed' || gate.runId !== runId
+  if (gate === undefined || gate.status === 'closed') return true
+  return gate.runId !== runId && !gate.cleared
 }

@@ -2,7 +2,8 @@
 export interface SpikeKeys {
   /**
    * Hash: status, epoch, start_ms, end_ms, granted, paid, per_user_limit, lapse_limit, run_id of the server that wrote
-   * it, and adopted: claims that became their buyer's without a purchase here. Missing: NOT_READY.
+   * it, and adopted: claims that became their buyer's without a purchase here; cleared_ms and released once the event was
+   * cleared, see `clear.lua`. Missing: NOT_READY.
    */
   gate: string
   /** Integer: units free to reserve. */

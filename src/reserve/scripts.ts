@@ -196,6 +196,15 @@ export const spikeScripts = {
     ],
     decode: oneWord('SWAPPED', 'STALE', 'LOST'),
   }),
+  clear: defineScript({
+    file: lua('clear'),
+    keys: ({ eventId }: { eventId: string; epoch: number; records: number; released: number }) => {
+      const k = spikeKeys(eventId)
+      return [k.gate, k.holders, k.states, k.lapses, k.log, k.adjustments]
+    },
+    args: ({ epoch, records, released }) => [epoch, records, released],
+    decode: oneWord('CLEARED', 'CHANGED'),
+  }),
   setStatus: defineScript({
     file: lua('set-status'),
     keys: ({ eventId }: { eventId: string; status: GateStatus }) => [spikeKeys(eventId).gate],

@@ -142,6 +142,24 @@ export async function followedEventIds(knex: Knex): Promise<string[]> {
   return rows.map((row) => row.id)
 }
 
+/**
+ * A page of the events that have ended so many days ago, in the order of their ids.
+ * @param after the last id of the page before
+ */
+export async function endedEventIds(
+  knex: Knex,
+  { days, limit, after }: { days: number; limit: number; after: string | undefined },
+): Promise<string[]> {
+  const rows: { id: string }[] = await knex('spike_events')
+    .where('status', 'ended')
+    .whereRaw('ended_at < now() - make_interval(days => ?)', [days])
+    .where((page) => after === undefined || page.where('id', '>', after))
+    .orderBy('id')
+    .limit(limit)
+    .select('id')
+  return rows.map((row) => row.id)
+}
+
 /** Events on sale whose window is over by PostgreSQL's clock. */
 export async function overdueEventIds(knex: Knex): Promise<string[]> {
   const rows: { id: string }[] = await knex('spike_events')

@@ -7,6 +7,7 @@ import { createHash, randomBytes } from 'node:crypto'
 import type { Knex } from 'knex'
 import { v7 as uuidv7 } from 'uuid'
 import { recordAudit } from '../audit/audit.ts'
+import { deleteBatch } from '../platform/postgres/batch-delete.ts'
 import { User } from './model.ts'
 
 const TOKEN_DAYS = 7
@@ -167,6 +168,19 @@ async function removeOver(trx: Knex.Transaction, userId: string): Promise<void> 
                              ORDER BY rotated_at NULLS LAST LIMIT :tokens) token)`,
     { userId, ...REMOVED_AT_ONCE },
   )
+}
+
+/**
+ * Deletes a batch of the tokens whose family has come to its end: those of users who never logged in again. Each of
+ * them is refused already, and goes on to be, as one that nobody knows.
+ * @returns how many are gone
+ */
+export function forgetEndedFamilies(knex: Knex): Promise<number> {
+  return deleteBatch(knex, {
+    table: 'refresh_tokens',
+    where: 'family_expires_at < now()',
+    by: 'family_expires_at',
+  })
 }
 
 /** Leaves room for one more family. */

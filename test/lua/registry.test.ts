@@ -33,6 +33,8 @@ const INPUT = {
   paid: 0,
   stock: 1,
   staged: { holders: 1, records: 1 },
+  records: 1,
+  released: 1,
 }
 
 const definitions = Object.values(spikeScripts) as ScriptDefinition<unknown, unknown>[]

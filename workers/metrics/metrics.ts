@@ -3,7 +3,7 @@ import type { Knex } from 'knex'
 import { FLOW } from '../../src/figures/lag.ts'
 import { countPublishes, createRegistry } from '../../src/platform/metrics.ts'
 import { showDrift } from './drift.ts'
-import { countBridged, countJobs } from './work.ts'
+import { countBridged, countJobs, countRemoved } from './work.ts'
 
 export type WorkersMetrics = ReturnType<typeof createWorkersMetrics>
 
@@ -18,5 +18,6 @@ export function createWorkersMetrics(knex: Knex) {
     ),
     bridge: countBridged(registry),
     reconcile: showDrift(registry),
+    removed: countRemoved(registry),
   }
 }

@@ -3,6 +3,7 @@ import { Counter, Histogram, type Registry } from 'prom-client'
 import { SECONDS } from '../../src/platform/metrics.ts'
 import type { JobResult, JobWatch } from '../../src/platform/bullmq/worker.ts'
 import type { BridgeWatch } from '../bridge/bridge.ts'
+import { REMOVED, type RetentionWatch } from '../sweep/retention.ts'
 
 /** Jobs that wait do so for longer than handlers take. */
 const WAIT_SECONDS = [...SECONDS, 30, 60, 300]
@@ -68,4 +69,15 @@ export function countBridged(registry: Registry): BridgeWatch {
     },
     duplicates: (count) => duplicates.inc(count),
   }
+}
+
+export function countRemoved(registry: Registry): RetentionWatch {
+  const removed = new Counter({
+    name: 'spike_removed_total',
+    help: 'What retention has taken away, by kind: rows of a table, or events in Redis.',
+    labelNames: ['kind'],
+    registers: [registry],
+  })
+  for (const kind of REMOVED) removed.inc({ kind }, 0)
+  return (kind, count) => removed.inc({ kind }, count)
 }

@@ -8,7 +8,6 @@ import type { CreateOrderPayload } from '../../src/contracts/jobs/create-order.t
 import { closeLapsedOrders, overdueOrders } from '../../src/orders/close.ts'
 import { undecidedReservations } from '../../src/orders/inbox.ts'
 import type { JobProducer } from '../../src/platform/bullmq/job.ts'
-import { forgetMade } from '../../src/platform/postgres/once.ts'
 import { readTraceparent } from '../../src/platform/telemetry/traceparent.ts'
 import { Loop } from '../../src/platform/loop.ts'
 import type { Logger } from '../../src/platform/logger.ts'
@@ -64,7 +63,6 @@ export function catchUp(deps: CatchUpDependencies): Loop {
       // First of all: nobody can buy where Redis has lost an event. Workers share them by their locks.
       await forEachEvent(eventIds, log, lostRebuilder(deps.rebuild))
       await forEachEvent(eventIds, log, (id) => followEvent(deps.sale, id))
-      await forgetMade(knex)
       const revived = await reviveUndecided(knex, deps.createOrders)
       if (revived > 0) log.info({ revived }, 'undecided reservations queued again')
       return { more: false }

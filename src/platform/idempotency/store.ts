@@ -1,6 +1,6 @@
 /**
  * Which requests with an idempotency key are under way or done; kept in Redis for all processes. The keys of a user
- * are counted, because Redis keeps the stock too: nobody may fill it with answers.
+ * are counted, and long answers as several, because Redis keeps the stock too: nobody may fill it with answers.
  */
 import { randomUUID } from 'node:crypto'
 import type { Redis } from 'ioredis'
@@ -9,8 +9,9 @@ import { defineScript, loadScripts, type Scripts } from '../redis/define-script.
 /** A mark of a process that has died ends then, and the request may be tried again. */
 const UNDER_WAY_MS = 60_000
 const KEPT_MS = 24 * 3_600_000
-/** Under way or kept. */
+/** Under way or kept; a reply counts as one more key for each `REPLY_BYTES` of it. */
 export const KEYS_PER_USER = 1_000
+export const REPLY_BYTES = 512
 
 /** Where a key stands: two users may use the same. */
 export interface Place {
@@ -46,7 +47,7 @@ export const idempotencyScripts = {
   settle: defineScript({
     file: new URL('lua/idempotency-settle.lua', import.meta.url),
     keys: (input: RedisKeys & { token: string; reply: string }) => [input.mark, input.list],
-    args: ({ token, reply }) => [token, reply, KEPT_MS],
+    args: ({ token, reply }) => [token, reply, KEPT_MS, REPLY_BYTES],
     decode: decodeSettle,
   }),
 }

@@ -3,6 +3,7 @@
  * after its answer was lost, or after the death of the process that worked on it, finds that instead of making it again.
  */
 import type { Knex } from 'knex'
+import { deleteBatch } from './batch-delete.ts'
 
 /** A request that its sender may repeat with the same key. */
 export interface KeyedRequest {
@@ -55,7 +56,7 @@ export async function noteMade(
   return noted.length > 0 ? undefined : findMade(trx, request)
 }
 
-/** Deletes the notes of keys that may be used anew. */
-export async function forgetMade(knex: Knex): Promise<void> {
-  await knex('keyed_requests').whereRaw(`made_at < now() - ${KEPT}`).delete()
+/** Deletes a batch of the notes of keys that may be used anew. @returns how many are gone */
+export function forgetMade(knex: Knex): Promise<number> {
+  return deleteBatch(knex, { table: 'keyed_requests', where: `made_at < now() - ${KEPT}`, by: 'made_at' })
 }

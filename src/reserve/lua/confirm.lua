@@ -17,7 +17,7 @@
 --   CONFIRMED   held or queued before
 --   ADOPTED     unknown here (Redis lost it): taken over, stock lowered even below zero, PostgreSQL is right
 --   HOLDER      confirmed or paid before, but not what its buyer held; it is again
---   UNCHANGED   confirmed or paid before, or released
+--   UNCHANGED   confirmed or paid before, or released; or the event was cleared, which takes no verdict any more
 --   NOT_READY   no gate: the rebuild will bring the verdict along
 --   CORRUPT key a key has a wrong type; nothing was changed
 
@@ -27,9 +27,10 @@ local function broken(reply)
   return type(reply) == 'table' and reply.err ~= nil
 end
 
-local epoch = redis.pcall('HGET', KEYS[1], 'epoch')
-if broken(epoch) then return { 'CORRUPT', KEYS[1] } end
-if not epoch then return { 'NOT_READY' } end
+local gate = redis.pcall('HMGET', KEYS[1], 'epoch', 'cleared_ms')
+if broken(gate) then return { 'CORRUPT', KEYS[1] } end
+if not gate[1] then return { 'NOT_READY' } end
+if gate[2] then return { 'UNCHANGED' } end
 local stock = redis.pcall('GET', KEYS[2])
 if broken(stock) or not stock or not string.match(stock, '^%-?%d+$') then return { 'CORRUPT', KEYS[2] } end
 local holder = redis.pcall('HGET', KEYS[3], user)

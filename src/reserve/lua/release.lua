@@ -18,7 +18,7 @@
 --   RELEASED    stock raised, holder freed
 --   TOMBSTONE   unknown here: noted as released without raising the stock, which never was lowered for it
 --   FREED       released before, but still what its buyer held; it is not any more
---   UNCHANGED   released before
+--   UNCHANGED   released before; or the event was cleared, which takes nothing back any more
 --   NOT_READY   no gate
 --   CORRUPT key a key has a wrong type; nothing was changed
 
@@ -28,9 +28,10 @@ local function broken(reply)
   return type(reply) == 'table' and reply.err ~= nil
 end
 
-local epoch = redis.pcall('HGET', KEYS[1], 'epoch')
-if broken(epoch) then return { 'CORRUPT', KEYS[1] } end
-if not epoch then return { 'NOT_READY' } end
+local gate = redis.pcall('HMGET', KEYS[1], 'epoch', 'cleared_ms')
+if broken(gate) then return { 'CORRUPT', KEYS[1] } end
+if not gate[1] then return { 'NOT_READY' } end
+if gate[2] then return { 'UNCHANGED' } end
 local stock = redis.pcall('GET', KEYS[2])
 if broken(stock) or not stock or not string.match(stock, '^%-?%d+$') then return { 'CORRUPT', KEYS[2] } end
 local holder = redis.pcall('HGET', KEYS[3], user)

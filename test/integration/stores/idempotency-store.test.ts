@@ -6,6 +6,7 @@ import {
   idempotencyScripts,
   IdempotencyStore,
   KEYS_PER_USER,
+  REPLY_BYTES,
   type Begun,
   type Place,
 } from '../../../src/platform/idempotency/store.ts'
@@ -109,6 +110,26 @@ describe('the store of idempotency keys', () => {
     expect((await store.begin(next, 'f')).kind).to.equal('too_many')
     expect(await store.abandon(place, token)).to.equal(true)
     expect((await store.begin(next, 'f')).kind).to.equal('begun')
+  })
+
+  it('counts a long reply as several keys, so that nobody fills Redis with them', async () => {
+    const { userId } = place
+    const reply = 'x'.repeat(100 * REPLY_BYTES)
+    let kept = 0
+    for (; ; kept++) {
+      const long = { userId, key: `long ${kept}` }
+      const begun = await store.begin(long, 'f')
+      if (begun.kind !== 'begun') {
+        expect(begun.kind).to.equal('too_many')
+        break
+      }
+      expect(await store.finish(long, begun.token, reply)).to.equal(true)
+    }
+    expect(kept).to.equal(Math.ceil(KEYS_PER_USER / 101))
+    expect(await store.begin({ userId, key: 'long 3' }, 'f')).to.deep.equal({ kind: 'done', reply })
+    expect(await world.redis.memory('USAGE', listKey())).to.be.below(KEYS_PER_USER * REPLY_BYTES)
+    await world.redis.zremrangebyrank(listKey(), 0, 100) // as many as one of them counts for, as if it had ended
+    expect((await store.begin(place, 'f')).kind).to.equal('begun')
   })
 
   it('forgets with the last key of a user that there was one', async () => {

@@ -1,6 +1,7 @@
 import { expect } from 'chai'
 import { after, afterEach, before, beforeEach, describe, it } from 'mocha'
 import type { Redis } from 'ioredis'
+import { clearEvent } from '../../../src/clear.ts'
 import { readConservation } from '../../../src/conservation.ts'
 import { judgeStores } from '../../../src/figures/invariants.ts'
 import { contactDurableRedis, contactRedis, createRedis } from '../../../src/platform/redis/client.ts'
@@ -11,6 +12,7 @@ import { checkRedis } from '../../../tools/doctor/redis.ts'
 import { createSale } from '../../factories/sales.ts'
 import { orderUnits, reserveUnits } from '../../support/claims.ts'
 import { startPrivateRedis, type PrivateRedis } from '../../support/private-redis.ts'
+import { settledSale } from '../../support/settled.ts'
 import { atRest } from '../../support/state.ts'
 import { until } from '../../support/wait.ts'
 import { createWorld, type World } from '../../support/world.ts'
@@ -48,6 +50,21 @@ describe('a stock Redis of our own', function () {
       const facts = await readConservation(world, sold)
       expect(facts && judgeStores(facts).filter(({ ok }) => !ok)).to.deep.equal([])
       expect(facts?.ledger).to.include({ live: 5, available: 0 })
+    })
+  })
+
+  describe('that is full', () => {
+    it('is made room in by clearing an event', async () => {
+      const { eventId } = await settledSale(world)
+      try {
+        await world.redis.config('SET', 'maxmemory', '1')
+        const refused = await world.redis.set('any', 'thing').catch((error: Error) => error.message)
+        expect(refused).to.match(/^OOM /)
+        expect(await clearEvent(world, eventId)).to.deep.equal({ kind: 'cleared' })
+        expect(await world.redis.hmget(spikeKeys(eventId).gate, 'paid', 'released')).to.deep.equal(['1', '2'])
+      } finally {
+        await world.redis.config('SET', 'maxmemory', '0')
+      }
     })
   })
 

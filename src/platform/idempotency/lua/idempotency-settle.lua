@@ -4,6 +4,7 @@
 -- ARGV[1] token of the request; work that was taken for dead must not touch what its successor does
 -- ARGV[2] reply; empty: the key is set free
 -- ARGV[3] milliseconds for which the reply is kept
+-- ARGV[4] bytes of a reply that count as one more key of the user
 -- Replies:
 --   SETTLED
 --   LOST     the mark was another's, or gone
@@ -18,6 +19,7 @@ else
   redis.call('HDEL', KEYS[1], 'token')
   redis.call('PEXPIRE', KEYS[1], ARGV[3])
   redis.call('ZADD', KEYS[2], now + ARGV[3], ARGV[1])
+  for i = 1, math.floor(#ARGV[2] / ARGV[4]) do redis.call('ZADD', KEYS[2], now + ARGV[3], ARGV[1] .. ' ' .. i) end
   redis.call('PEXPIRE', KEYS[2], ARGV[3])
 end
 return { 'SETTLED' }

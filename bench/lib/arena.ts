@@ -2,7 +2,6 @@
 import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { connect } from 'amqplib'
 import type { Redis } from 'ioredis'
 import type { Knex } from 'knex'
 import { v7 as uuidv7 } from 'uuid'
@@ -11,6 +10,7 @@ import { MESSAGES, topologyOf, type Topology } from '../../src/contracts/message
 import { loadConfig, type Config } from '../../src/platform/config.ts'
 import { createLogger, type Logger } from '../../src/platform/logger.ts'
 import { createPostgres } from '../../src/platform/postgres/client.ts'
+import { connectOnce } from '../../src/platform/rabbitmq/connection.ts'
 import { createQueueRedis, createRedis } from '../../src/platform/redis/client.ts'
 import { loadScripts, type Scripts } from '../../src/platform/redis/define-script.ts'
 import { spikeScripts } from '../../src/reserve/scripts.ts'
@@ -68,7 +68,7 @@ export async function openArena(world: BenchWorld): Promise<Arena> {
   world.cleanup(() => [redis, queueRedis].forEach((client) => client.disconnect()))
   const scripts = loadScripts(redis, spikeScripts)
   const topology = topologyOf(config.namespace)
-  const broker = await connect(config.amqpUrl)
+  const broker = await connectOnce(config.amqpUrl, 'spike-bench')
   const channel = await broker.createChannel()
   world.cleanup(() => broker.close())
 

@@ -1,8 +1,8 @@
 /** On what it was measured. */
 import { cpus, loadavg, totalmem } from 'node:os'
-import { connect } from 'amqplib'
 import { createLogger } from '../../src/platform/logger.ts'
 import { createPostgres } from '../../src/platform/postgres/client.ts'
+import { connectOnce } from '../../src/platform/rabbitmq/connection.ts'
 import { createRedis } from '../../src/platform/redis/client.ts'
 import { infoField } from '../../src/platform/redis/info.ts'
 
@@ -23,7 +23,7 @@ export async function describeMachine(env: NodeJS.ProcessEnv): Promise<Machine> 
   const log = createLogger('bench', 'silent')
   const knex = createPostgres({ url: DATABASE_URL, applicationName: 'spike-bench', poolMax: 1 }, log)
   const redis = createRedis(REDIS_URL, 'spike-bench', log)
-  const broker = await connect(AMQP_URL)
+  const broker = await connectOnce(AMQP_URL, 'spike-bench')
   try {
     const { rows } = await knex.raw(`SHOW server_version`)
     return {

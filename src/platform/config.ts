@@ -7,6 +7,7 @@ import { existsSync } from 'node:fs'
 import { z } from 'zod'
 import { parseFailpoints, type ArmedFailpoint } from './failpoints.ts'
 import { isNetwork } from './networks.ts'
+import { nodeUrls } from './node-urls.ts'
 
 const port = z.coerce.number().int().min(1).max(65_535)
 const url = (...protocols: string[]) =>
@@ -16,6 +17,20 @@ const url = (...protocols: string[]) =>
       (value) => protocols.some((p) => value.startsWith(`${p}://`)),
       `must start with ${protocols.map((p) => `${p}://`).join(' or ')}`,
     )
+/** A URL that may name several hosts, separated by commas; see node-urls.ts. */
+const clusterUrl = (...protocols: string[]) => {
+  const node = url(...protocols)
+  return z.string().superRefine((value, ctx) => {
+    if (value.split('://').length > 2)
+      return ctx.addIssue({
+        code: 'custom',
+        message: 'must name the hosts after the first as host:port only',
+      })
+    const refused = nodeUrls(value).map((each) => node.safeParse(each).error)
+    const message = refused.find((error) => error !== undefined)?.issues[0]?.message
+    if (message !== undefined) ctx.addIssue({ code: 'custom', message })
+  })
+}
 const secret = z.string().min(1)
 /** Names separated by commas. */
 const list = z.string().transform((value) =>
@@ -42,7 +57,7 @@ const schema = z
     DATABASE_URL: url('postgres', 'postgresql'),
     REDIS_URL: url('redis', 'rediss'),
     QUEUE_REDIS_URL: url('redis', 'rediss').optional(),
-    AMQP_URL: url('amqp', 'amqps'),
+    AMQP_URL: clusterUrl('amqp', 'amqps'),
     JWT_SECRET: secret,
     PAYMENT_SECRET: secret,
     PAYMENT_CALLBACK_URL: url('http', 'https').optional(),

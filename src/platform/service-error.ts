@@ -1,3 +1,4 @@
+import { nodeUrls } from './node-urls.ts'
 import { withinTime } from './time-limit.ts'
 
 /** A store or broker that does not answer, said in one line with what to do about it. */
@@ -12,10 +13,11 @@ export class ServiceError extends Error {
   }
 }
 
-/** Host, port and database of a URL, without user and password. */
+/** Host (or hosts), port and database of a URL, without user and password. */
 export function hostOf(url: string): string {
-  const { host, pathname } = new URL(url)
-  return `${host}${pathname === '/' ? '' : pathname}`
+  const nodes = nodeUrls(url).map((node) => new URL(node))
+  const { pathname = '' } = nodes[0] ?? {}
+  return `${nodes.map(({ host }) => host).join(',')}${pathname === '/' ? '' : pathname}`
 }
 
 /** The text of an error of Node or of a driver, whose message is empty when several addresses failed. */

@@ -1,5 +1,6 @@
 /** A test's own view of the broker: its connection is not the one under test. */
-import { connect, type Channel, type ChannelModel } from 'amqplib'
+import type { Channel } from 'amqplib'
+import { connectOnce } from '../../src/platform/rabbitmq/connection.ts'
 import type { World } from './world.ts'
 
 export interface Broker {
@@ -13,7 +14,7 @@ export interface Broker {
 }
 
 export async function openBroker(world: World): Promise<Broker> {
-  const connection: ChannelModel = await connect(world.config.amqpUrl)
+  const connection = await connectOnce(world.config.amqpUrl, 'spike-test')
   const channel = await connection.createChannel()
   const confirming = await connection.createConfirmChannel()
   return {

@@ -1,6 +1,5 @@
 /** The surroundings of one test file: real stores and a real broker, with names that nobody else uses. */
 import { randomBytes, type KeyObject } from 'node:crypto'
-import { connect } from 'amqplib'
 import type { Redis } from 'ioredis'
 import type { Knex } from 'knex'
 import { after } from 'mocha'
@@ -11,6 +10,7 @@ import { loadConfig, type Config } from '../../src/platform/config.ts'
 import type { Running } from '../../src/platform/lifecycle.ts'
 import { createLogger, type Logger } from '../../src/platform/logger.ts'
 import { createPostgres } from '../../src/platform/postgres/client.ts'
+import { connectOnce } from '../../src/platform/rabbitmq/connection.ts'
 import { createQueueRedis, createRedis } from '../../src/platform/redis/client.ts'
 import { loadScripts, type Scripts } from '../../src/platform/redis/define-script.ts'
 import { ridKey, type RidKey } from '../../src/reserve/rid.ts'
@@ -115,7 +115,7 @@ async function removeTraces(knex: Knex, redis: Redis, queueRedis: Redis, config:
   for (const { id } of events) await unlinkMatching(redis, `{spike:${id}}:*`)
   await unlinkMatching(redis, `${config.namespace}:*`)
   await unlinkMatching(queueRedis, `{${config.namespace}}:*`)
-  const connection = await connect(config.amqpUrl)
+  const connection = await connectOnce(config.amqpUrl, 'spike-test')
   const channel = await connection.createChannel()
   const topology = topologyOf(config.namespace)
   for (const message of MESSAGES) await channel.deleteQueue(topology.queueOf(message))

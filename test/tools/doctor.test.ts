@@ -200,6 +200,16 @@ describe('npm run doctor', () => {
       expect(JSON.stringify([...bad.values()])).to.not.contain('secret')
     })
 
+    it('names the node of RabbitMQ that does not answer, and asks another one for the rest', async () => {
+      const nobody = '127.0.0.1:1'
+      const { host } = new URL(world.config.amqpUrl)
+      const AMQP_URL = world.config.amqpUrl.replace(host, `${nobody},${host}`)
+      const findings = await examine({ ...world.env, AMQP_URL })
+      expect(badOf(findings).get(`RabbitMQ ${nobody}`)?.detail).to.contain('ECONNREFUSED')
+      const good = findings.filter(({ ok }) => ok).map(({ what }) => what)
+      expect(good).to.include.members([`RabbitMQ ${host}`, 'RabbitMQ takes messages'])
+    })
+
     it('names every setting that is bad, never its value', async () => {
       const bad = await examine({ ...world.env, PORT: 'harbour', AMQP_URL: '' })
       const settings = bad.filter(({ what }) => what === 'setting').map(({ detail }) => detail)

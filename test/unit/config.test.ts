@@ -67,6 +67,11 @@ describe('loadConfig', () => {
     })
   })
 
+  it('takes several nodes of RabbitMQ', () => {
+    const AMQP_URL = 'amqp://spike:pw@b1:5672,b2:5673,b3/vhost'
+    expect(loadConfig({ ...GOOD, AMQP_URL }).amqpUrl).to.equal(AMQP_URL)
+  })
+
   it('takes 0 as a port for the workers only, who need not listen', () => {
     expect(loadConfig({ ...GOOD, WORKERS_PORT: '0' }).workersPort).to.equal(0)
     expect(namesOf(problemsOf({ ...GOOD, WORKERS_PORT: '-1' }))).to.deep.equal(['WORKERS_PORT'])
@@ -104,6 +109,9 @@ describe('loadConfig', () => {
     ['REDIS_URL', 'postgres://stock'],
     ['QUEUE_REDIS_URL', 'http://queue'],
     ['AMQP_URL', 'amqp'],
+    ['AMQP_URL', 'amqp://u:p@h1:5672,h2:port'],
+    ['AMQP_URL', 'amqp://u:p@h1:5672,'],
+    ['AMQP_URL', 'amqp://u:p@h1:5672,amqp://u:p@h2:5672'],
     ['LOG_LEVEL', 'loud'],
     ['APP_ENV', 'production'],
     ['RATE_LIMIT', 'false'],

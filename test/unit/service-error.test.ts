@@ -12,11 +12,12 @@ const URLS = [
   ],
   ['Redis', 'REDIS_URL', `redis://:${PASSWORD}@stock.test:6379`, 'stock.test:6379'],
   ['RabbitMQ', 'AMQP_URL', `amqp://spike:${PASSWORD}@broker.test/vhost`, 'broker.test/vhost'],
+  ['RabbitMQ', 'AMQP_URL', `amqp://spike:${PASSWORD}@b1.test:1,b2.test:2/vhost`, 'b1.test:1,b2.test:2/vhost'],
 ] as const
 
 describe('ServiceError', () => {
   for (const [name, setting, url, host] of URLS)
-    it(`says in one line where ${name} was looked for and which setting says so, without its password`, () => {
+    it(`says in one line where ${name} was looked for (${host}) and which setting says so, without its password`, () => {
       const { message } = new ServiceError(name, setting, url, new Error('connection refused'))
       expect(message).to.equal(
         `${name} at ${host} (${setting}) is not usable: connection refused. ` +

@@ -1,11 +1,12 @@
 /** How much work lies in the queues of RabbitMQ and BullMQ. */
-import { connect, type Channel } from 'amqplib'
+import type { Channel } from 'amqplib'
 import type { Queue } from 'bullmq'
 import type { Redis } from 'ioredis'
 import { deadLetterJob } from '../../src/contracts/jobs/dead-letter.ts'
 import { JOBS } from '../../src/contracts/jobs/registry.ts'
 import { MESSAGES, topologyOf } from '../../src/contracts/messages/topology.ts'
 import { openQueue } from '../../src/platform/bullmq/job.ts'
+import { connectOnce } from '../../src/platform/rabbitmq/connection.ts'
 
 export interface QueueFacts {
   /** Messages and jobs that somebody has still to work on; jobs delayed to a later time do not count. */
@@ -23,7 +24,7 @@ export async function openQueueReader(
   queueRedis: Redis,
   namespace: string,
 ): Promise<QueueReader> {
-  const connection = await connect(amqpUrl)
+  const connection = await connectOnce(amqpUrl, 'spike-check')
   const channel = await connection.createChannel()
   const topology = topologyOf(namespace)
   const queues = JOBS.map((job) => openQueue(job.step, namespace, queueRedis))

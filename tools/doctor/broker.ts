@@ -1,7 +1,9 @@
 import { randomUUID } from 'node:crypto'
-import { connect, type Channel, type ChannelModel } from 'amqplib'
+import type { Channel, ChannelModel } from 'amqplib'
 import { piecesOf, topologyOf } from '../../src/contracts/messages/topology.ts'
 import type { Config } from '../../src/platform/config.ts'
+import { nodeUrls } from '../../src/platform/node-urls.ts'
+import { connectOnce } from '../../src/platform/rabbitmq/connection.ts'
 import { hostOf } from '../../src/platform/service-error.ts'
 import { withinTime } from '../../src/platform/time-limit.ts'
 import { finding, START_WORKERS, untold, unusable, type Finding } from './finding.ts'
@@ -9,6 +11,7 @@ import { checkVersion } from './versions.ts'
 
 const TIMEOUT_MS = 5_000
 const CONFIRM_WITHIN_MS = 2_000
+const MEND = 'start RabbitMQ (docker compose up -d rabbitmq), or correct AMQP_URL'
 /** AMQP's answers to what is not there, and to what is there with other arguments. */
 const NOT_FOUND = 404
 const OTHER_ARGUMENTS = 406
@@ -18,29 +21,46 @@ type Piece =
   | { kind: 'missing'; reason: string }
   | { kind: 'different'; reason: string }
 
-/** Reachable, new enough, takes messages, and has the exchanges and queues that the processes declare. */
+/**
+ * Reachable and new enough, each node of a cluster; takes messages, and has the exchanges and queues that the processes
+ * declare, asked of the first node that answers.
+ */
 export async function checkBroker(config: Config): Promise<Finding[]> {
-  const what = `RabbitMQ ${hostOf(config.amqpUrl)}`
+  const visits = await Promise.all(nodeUrls(config.amqpUrl).map(visit))
+  const connections = visits.flatMap(({ connection }) => connection ?? [])
+  const [connection] = connections
   try {
-    const connection = await connect(config.amqpUrl, {
-      timeout: TIMEOUT_MS,
-      clientProperties: { connection_name: 'spike-doctor' },
-    })
-    connection.on('error', () => undefined) // what is missing closes its channel only
-    try {
-      const { version = 'unknown' } = connection.connection.serverProperties as { version?: string }
-      return [
-        checkVersion(what, 'RabbitMQ', version),
-        ...(await checkTopology(connection, config.namespace)),
-        untold('bindings', 'AMQP does not list them; every process declares them when it starts'),
-        await checkPublishing(connection),
-      ]
-    } finally {
-      await withinTime(connection.close(), TIMEOUT_MS).catch(() => undefined)
-    }
+    const inside = connection === undefined ? [] : await checkInside(connection, config.namespace)
+    return [...visits.map(({ finding }) => finding), ...inside]
   } catch (error) {
-    return [unusable(what, error, 'start RabbitMQ (docker compose up -d rabbitmq), or correct AMQP_URL')]
+    return [unusable(nameOf(config.amqpUrl), error, MEND)]
+  } finally {
+    const closed = connections.map((each) => withinTime(each.close(), TIMEOUT_MS).catch(() => undefined))
+    await Promise.all(closed)
   }
+}
+
+async function visit(node: string): Promise<{ finding: Finding; connection?: ChannelModel }> {
+  try {
+    const connection = await connectOnce(node, 'spike-doctor')
+    connection.on('error', () => undefined) // what is missing closes its channel only
+    const { version = 'unknown' } = connection.connection.serverProperties as { version?: string }
+    return { finding: checkVersion(nameOf(node), 'RabbitMQ', version), connection }
+  } catch (error) {
+    return { finding: unusable(nameOf(node), error, MEND) }
+  }
+}
+
+async function checkInside(connection: ChannelModel, namespace: string): Promise<Finding[]> {
+  return [
+    ...(await checkTopology(connection, namespace)),
+    untold('bindings', 'AMQP does not list them; every process declares them when it starts'),
+    await checkPublishing(connection),
+  ]
+}
+
+function nameOf(url: string): string {
+  return `RabbitMQ ${hostOf(url)}`
 }
 
 async function checkTopology(connection: ChannelModel, namespace: string): Promise<Finding[]> {

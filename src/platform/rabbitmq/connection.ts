@@ -1,39 +1,109 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { connect, type Channel, type ConfirmChannel, type RecoveringChannelModel } from 'amqplib'
+import {
+  connect,
+  type Channel,
+  type ChannelModel,
+  type ConfirmChannel,
+  type Options,
+  type RecoveringChannelModel,
+} from 'amqplib'
 import type { Logger } from '../logger.ts'
-import { firstContact } from '../service-error.ts'
+import { nodeUrls } from '../node-urls.ts'
+import { firstContact, hostOf } from '../service-error.ts'
 import { withinTime } from '../time-limit.ts'
 
 export type RabbitConnection = RecoveringChannelModel
 
-/**
- * Connects to RabbitMQ and keeps the connection alive across broker restarts. Publishers and consumers
- * each take a connection of their own, because a broker alarm blocks a whole connection.
- * @throws ServiceError when the first connection fails
- */
-export async function connectRabbit(url: string, name: string, log: Logger): Promise<RabbitConnection> {
-  return firstContact({ name: 'RabbitMQ', setting: 'AMQP_URL', url }, async () => {
-    const connection = await connect(withHeartbeat(url), {
-      noDelay: true, // the library turns Nagle on: 44 ms a confirm instead of 1 ms
-      clientProperties: { connection_name: name },
-      recovery: { initialMaxRetries: 0, initialDelay: 200, maxDelay: 5_000 },
-    })
-    connection.on('error', (error) => log.warn({ err: error.message }, 'rabbitmq connection error'))
-    connection.on('disconnect', (error) => log.warn({ err: error?.message }, 'rabbitmq connection lost'))
-    connection.on('connect', () => log.info('rabbitmq connection is back'))
-    connection.on('blocked', (reason) => log.warn({ reason }, 'rabbitmq blocks publishers'))
-    connection.on('unblocked', () => log.info('rabbitmq lets publishers go on'))
-    return connection
-  })
-}
-
 /** A silent connection counts as lost after two of these. */
 const HEARTBEAT_S = 10
+/** A node that does not answer a login for so long is passed over: it may be frozen, and others are there. */
+const LOGIN_WITHIN_MS = 3_000
+const FIRST_CONTACT_MS = 5_000
 
-function withHeartbeat(url: string): string {
-  const target = new URL(url)
-  if (!target.searchParams.has('heartbeat')) target.searchParams.set('heartbeat', String(HEARTBEAT_S))
-  return target.href
+/**
+ * Connects to RabbitMQ and keeps the connection alive across broker restarts. Of a cluster, the nodes are tried in
+ * turn, beginning with the first that the URL names; a lost connection goes on with the node after the lost one.
+ * Publishers and consumers each take a connection of their own, because a broker alarm blocks a whole connection.
+ * @throws ServiceError when no node lets us in
+ */
+export async function connectRabbit(url: string, name: string, log: Logger): Promise<RabbitConnection> {
+  const nodes = nodeUrls(url)
+  const timeoutMs = FIRST_CONTACT_MS + (nodes.length - 1) * LOGIN_WITHIN_MS
+  return firstContact(
+    { name: 'RabbitMQ', setting: 'AMQP_URL', url },
+    () => contact(nodes, name, log),
+    timeoutMs,
+  )
+}
+
+async function contact(nodes: readonly string[], name: string, log: Logger): Promise<RabbitConnection> {
+  let place = 0
+  const current = () => nodes[place % nodes.length] ?? ''
+  const target = targetOf(current())
+  const connection = await connect(target, {
+    ...socketOptions(name),
+    recovery: {
+      waitForConnect: false, // the first attempts have to be heard of, too
+      initialMaxRetries: nodes.length - 1,
+      initialDelay: 50, // another node is there already
+      maxDelay: 5_000,
+    },
+  })
+  const tell = (what: string) => (error?: Error) =>
+    log.warn({ node: hostOf(current()), err: error?.message }, what)
+  connection.on('connect-failed', tell('rabbitmq node lets nobody in'))
+  connection.on('error', tell('rabbitmq connection error'))
+  connection.on('disconnect', tell('rabbitmq connection lost'))
+  // Follows a loss and a failure. The library reads the target before every attempt.
+  connection.on('reconnect-scheduled', () => {
+    place++
+    Object.assign(target, targetOf(current()))
+  })
+  connection.on('blocked', (reason) => log.warn({ reason }, 'rabbitmq blocks publishers'))
+  connection.on('unblocked', () => log.info('rabbitmq lets publishers go on'))
+  await connection.waitForConnect()
+  connection.on('connect', () => log.info({ node: hostOf(current()) }, 'rabbitmq connection is back'))
+  return connection
+}
+
+/**
+ * Connects once, for tools that are soon done, to the first node that lets us in.
+ * @throws what the last node answered
+ */
+export async function connectOnce(url: string, name: string): Promise<ChannelModel> {
+  let refusal: unknown
+  for (const node of nodeUrls(url)) {
+    try {
+      return await connect(targetOf(node), socketOptions(name))
+    } catch (error) {
+      refusal = error
+    }
+  }
+  throw refusal
+}
+
+function socketOptions(name: string) {
+  return {
+    noDelay: true, // the library turns Nagle on: 44 ms a confirm instead of 1 ms
+    timeout: LOGIN_WITHIN_MS,
+    clientProperties: { connection_name: name },
+  }
+}
+
+/** What a node's URL says, in the form whose host and port can be replaced later. */
+function targetOf(node: string): Options.Connect {
+  const { protocol, hostname, port, username, password, pathname, searchParams } = new URL(node)
+  return {
+    heartbeat: HEARTBEAT_S,
+    ...(Object.fromEntries(searchParams) as object), // the library makes numbers of them
+    protocol: protocol.slice(0, -1),
+    hostname: hostname.replace(/^\[|\]$/g, ''),
+    port: Number(port), // 0: the protocol's own
+    ...(username === '' && password === ''
+      ? {}
+      : { username: decodeURIComponent(username), password: decodeURIComponent(password) }),
+    vhost: pathname.slice(1), // the library decodes it
+  }
 }
 
 /** A broker that blocks its publishers does not answer a close either: it is not waited for longer than this. */

@@ -115,7 +115,10 @@ async function assemble(config: Config, log: Logger, parts: StopList): Promise<R
     provider,
     revocations,
     buy: async (input) => {
-      const purchase = await buy({ scripts, publisher, marks, outcomes, refusals, ridKey: ownRids, log }, input)
+      const purchase = await buy(
+        { scripts, publisher, marks, outcomes, refusals, ridKey: ownRids, log },
+        input,
+      )
       metrics.purchases.inc({ outcome: purchase.kind })
       return purchase
     },

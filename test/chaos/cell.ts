@@ -2,9 +2,7 @@
  * The stage of a run: a store of each kind that belongs to it alone, with a proxy in front that the product goes
  * through. The crowd and the checker go past the proxies. A cell is opened once and serves many runs.
  */
-import { execFile } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { promisify } from 'node:util'
 import { connect } from 'amqplib'
 import { Redis } from 'ioredis'
 import knexModule, { type Knex } from 'knex'
@@ -13,6 +11,7 @@ import { MESSAGES, topologyOf } from '../../src/contracts/messages/topology.ts'
 import { issueToken, MAX_TOKEN_TTL_S, tokenKey } from '../../src/users/tokens.ts'
 import { makeBuyers } from '../../tools/lib/buyers.ts'
 import type { ServiceUrls } from '../../tools/services/index.ts'
+import { onNode } from '../../tools/services/rabbitmq.ts'
 import { Proxy } from '../support/proxy.ts'
 import { startServices, type Service, type StoreName } from './services.ts'
 
@@ -107,11 +106,10 @@ interface Parts {
 
 function assemble({ services, proxies, direct, urls, accounts, close }: Parts): Cell {
   const used = new Set<string>()
-  const memoryAlarm = (on: boolean) =>
-    onNode(
-      services.rabbitmq,
-      `ok = vm_memory_monitor:set_vm_memory_high_watermark(${on ? NO_ROOM : WATERMARK})`,
-    )
+  const memoryAlarm = async (on: boolean) => {
+    const mark = on ? NO_ROOM : WATERMARK
+    await onNode(services.rabbitmq.env, `ok = vm_memory_monitor:set_vm_memory_high_watermark(${mark})`)
+  }
   return {
     urls,
     direct,
@@ -196,15 +194,6 @@ async function emptyBroker(url: string, namespaces: readonly string[]): Promise<
   await connection.close()
 }
 
-/** Tells the node itself, with the tool that comes with Erlang: RabbitMQ's own takes seconds to start. */
-async function onNode({ env }: Service, expression: string): Promise<void> {
-  const node = ['-name', env.RABBITMQ_NODENAME ?? '', '-timeout', '2', '-e']
-  const telling = promisify(execFile)('erl_call', node, { env })
-  telling.child.stdin?.end(`${expression}.\n`)
-  const { stdout } = await telling
-  if (!stdout.startsWith('{ok,')) throw new Error(`the broker's node answered ${stdout.trim()}`)
-}
-
 /**
  * RabbitMQ 3 writes the names of its quorum queues up to 3 s late, and a queue that was declared within that time before a
  * SIGKILL never works again. A shop's queues are older than that; those of a run are made to look so.
@@ -214,7 +203,7 @@ function withQueuesWritten(broker: Service): Service {
     ...broker,
     async kill() {
       // One that is stopped, or dead, does not answer.
-      await onNode(broker, '[dets:sync(Table) || Table <- dets:all()]').catch(() => undefined)
+      await onNode(broker.env, '[dets:sync(Table) || Table <- dets:all()]').catch(() => undefined)
       await broker.kill()
     },
   }

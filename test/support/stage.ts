@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { readConservation } from '../../src/conservation.ts'
 import type { Facts, Invariant } from '../../src/figures/invariants.ts'
-import { judge, readTold } from '../../tools/check/invariants.ts'
+import { judge, readTold, type ToldFacts } from '../../tools/check/invariants.ts'
 import { openQueueReader, type QueueFacts } from '../../tools/check/queues.ts'
 import { newCrowdLog, runCrowd, type CrowdLog } from '../../tools/demo/crowd.ts'
 import { createApiClient } from '../../tools/lib/api-client.ts'
@@ -62,22 +62,25 @@ export async function sendCrowd(
   return log
 }
 
-/** Waits until nothing is in flight, then judges. */
+/** Waits until nothing is in flight, then judges. @param limitMs longer where something has to come back first */
 export async function judgeAtRest(
   world: World,
   eventId: string,
   told: readonly string[],
-): Promise<{ facts: Facts; queues: QueueFacts; invariants: Invariant[] }> {
+  limitMs?: number,
+): Promise<{ facts: Facts; queues: QueueFacts; toldFacts: ToldFacts; invariants: Invariant[] }> {
   const reader = await openQueueReader(world.config.amqpUrl, world.queueRedis, world.config.namespace)
   try {
-    const { facts, queues } = await until('rest', async () => {
+    const look = async () => {
       const facts = await readConservation(world, eventId)
       const queues = await reader.read()
       if (facts === undefined) return undefined
       const quiet = facts.ledger.pending + facts.ledger.unpublished + facts.inFlight + queues.waiting === 0
       return quiet && facts.pendingReleases === 0 && { facts, queues }
-    })
-    return { facts, queues, invariants: judge(facts, await readTold(world.knex, eventId, { told }), queues) }
+    }
+    const { facts, queues } = await until('rest', look, limitMs)
+    const toldFacts = await readTold(world.knex, eventId, { told })
+    return { facts, queues, toldFacts, invariants: judge(facts, toldFacts, queues) }
   } finally {
     await reader.close()
   }

@@ -1,5 +1,6 @@
 /** What may stand in the place of a plain service: `npm run stack -- --with <name>`, `npm run clusters`. */
 import { startPgbouncer } from './pgbouncer.ts'
+import { startRabbitmqCluster } from './rabbitmq-cluster.ts'
 import { startRedisCluster } from './redis-cluster.ts'
 import type { ClusterStarter, ServiceUrls, StartedCluster } from './service.ts'
 
@@ -8,6 +9,7 @@ export type { ClusterStarter, StartedCluster } from './service.ts'
 export const CLUSTERS = {
   'redis-cluster': startRedisCluster,
   pgbouncer: startPgbouncer,
+  'rabbitmq-cluster': startRabbitmqCluster,
 } satisfies Record<string, ClusterStarter>
 
 export type ClusterName = keyof typeof CLUSTERS
@@ -16,6 +18,7 @@ export type ClusterName = keyof typeof CLUSTERS
 const INSTEAD_OF: Record<ClusterName, readonly (keyof ServiceUrls)[]> = {
   'redis-cluster': ['REDIS_URL', 'QUEUE_REDIS_URL'],
   pgbouncer: [],
+  'rabbitmq-cluster': ['AMQP_URL'],
 }
 
 /** The settings that these clusters fill, so that no plain service is needed for them. */

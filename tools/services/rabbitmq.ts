@@ -1,4 +1,6 @@
+import { execFile } from 'node:child_process'
 import { join } from 'node:path'
+import { promisify } from 'node:util'
 import type { Binaries } from './binaries.ts'
 import type { Instance } from './instance.ts'
 import { converse, LOOPBACK, untilReady, withPorts } from './ports.ts'
@@ -13,35 +15,85 @@ const USER = 'spike'
 
 /** Starts a private single-node RabbitMQ with one user of its own (no guest). */
 export async function startRabbitmq(instance: Instance, binaries: Binaries): Promise<RunningService> {
-  const folder = instance.folder('rabbitmq')
-  const password = instance.password()
-  instance.write(join(folder, '.erlang.cookie'), instance.password(), 0o400)
+  const epmdPort = await startEpmd(instance, binaries)
+  const [password, cookie] = [instance.password(), instance.password()]
+  return startNode(instance, binaries, {
+    name: 'rabbitmq',
+    node: nodeName('spike'),
+    password,
+    cookie,
+    epmdPort,
+  })
+}
+
+interface NodeOptions {
+  /** Of its folder. */
+  name: string
+  /** As Erlang names it. */
+  node: string
+  /** Of the one user; a node that joins others has theirs. */
+  password: string
+  /** Nodes of one cluster share it. */
+  cookie: string
+  epmdPort: number
+  /** Further lines of its configuration. */
+  conf?: readonly string[]
+}
+
+/** Starts one node, alone or to be one of a cluster. */
+export async function startNode(
+  instance: Instance,
+  binaries: Binaries,
+  { name, node, password, cookie, epmdPort, conf = [] }: NodeOptions,
+): Promise<RunningService> {
+  const folder = instance.folder(name)
+  instance.write(join(folder, '.erlang.cookie'), cookie, 0o400)
   instance.write(join(folder, 'enabled_plugins'), '[].\n')
   instance.write(join(folder, 'advanced.config'), '[].\n')
   // Names are looked up in this file only: a start must not hang on a name server.
   instance.write(join(folder, 'inetrc'), '{host, {127,0,0,1}, ["localhost"]}.\n{lookup, [file]}.\n')
-  const epmdPort = await startEpmd(instance, binaries, folder)
   const log = join(folder, 'log')
   return withPorts(2, async ([port = 0, distPort = 0]) => {
-    instance.write(join(folder, 'rabbitmq.conf'), configText(port, password))
-    const env = { ...binaries.env, ...brokerEnv(folder, port, distPort, epmdPort) }
+    instance.write(join(folder, 'rabbitmq.conf'), configText(port, password, conf))
+    const env = { ...binaries.env, ...brokerEnv({ folder, node, port, distPort, epmdPort }) }
     const probe = (): Promise<boolean> => acceptsUser(port, password)
     return startService({
       instance,
       url: `amqp://${USER}:${password}@${LOOPBACK}:${port}`,
       folder,
       spec: { command: binaries.command, args: [], env, cwd: folder, log, graceMs: GRACE_MS },
-      ready: (child) => untilReady({ name: 'rabbitmq', child, log, timeoutMs: READY_MS, probe }),
+      ready: (child) => untilReady({ name, child, log, timeoutMs: READY_MS, probe }),
     })
   })
+}
+
+/** A numeric host needs no name resolution, which bare machines lack even for localhost. */
+export function nodeName(name: string): string {
+  return `${name}@${LOOPBACK}`
+}
+
+/**
+ * Evaluates an Erlang expression on a node, with the tool that comes with Erlang: RabbitMQ's own takes seconds to start.
+ * @param env that the node runs in
+ * @returns what the expression gave, as Erlang writes it
+ */
+export async function onNode(env: NodeJS.ProcessEnv, expression: string): Promise<string> {
+  const args = ['-name', env['RABBITMQ_NODENAME'] ?? '', '-timeout', '2', '-e']
+  const telling = promisify(execFile)('erl_call', args, { env })
+  telling.child.stdin?.end(`${expression}.\n`)
+  const { stdout } = await telling
+  const answer = /^\{ok, ([^]*)\}\s*$/.exec(stdout)?.[1]
+  if (answer === undefined) throw new Error(`the broker's node answered ${stdout.trim()}`)
+  return answer
 }
 
 /**
  * The Erlang port mapper, as a foreground child: the broker would otherwise start one as a daemon that nobody owns
  * and that outlives everything.
  */
-function startEpmd(instance: Instance, binaries: Binaries, folder: string): Promise<number> {
-  const log = join(folder, 'epmd.log')
+export function startEpmd(instance: Instance, binaries: Binaries): Promise<number> {
+  const folder = instance.folder('epmd')
+  const log = join(folder, 'log')
   return withPorts(1, async ([port = 0]) => {
     const child = instance.start({
       command: binaries.helpers['epmd'] ?? 'epmd',
@@ -65,22 +117,30 @@ function answersNames(port: number): Promise<boolean> {
   })
 }
 
-function configText(port: number, password: string): string {
+function configText(port: number, password: string, conf: readonly string[]): string {
   return [
     `listeners.tcp.1 = ${LOOPBACK}:${port}`,
     // The default user is made before the listeners open; naming it is all it takes to have no guest.
     `default_user = ${USER}`,
     `default_pass = ${password}`,
     'disk_free_limit.absolute = 50MB',
+    ...conf,
     '',
   ].join('\n')
 }
 
-function brokerEnv(folder: string, port: number, distPort: number, epmdPort: number): NodeJS.ProcessEnv {
+interface BrokerPlace {
+  folder: string
+  node: string
+  port: number
+  distPort: number
+  epmdPort: number
+}
+
+function brokerEnv({ folder, node, port, distPort, epmdPort }: BrokerPlace): NodeJS.ProcessEnv {
   return {
     HOME: folder,
-    // A numeric host needs no name resolution, which bare machines lack even for localhost.
-    RABBITMQ_NODENAME: `spike@${LOOPBACK}`,
+    RABBITMQ_NODENAME: node,
     RABBITMQ_USE_LONGNAME: 'true',
     RABBITMQ_NODE_IP_ADDRESS: LOOPBACK,
     RABBITMQ_NODE_PORT: String(port),

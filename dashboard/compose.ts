@@ -1,7 +1,6 @@
 /** Composition root of the dashboard process: pages of the sale and Bull Board on Koa, behind a login. */
 import type { Server } from 'node:http'
 import type { Router } from '@koa/router'
-import type { Redis } from 'ioredis'
 import type { Knex } from 'knex'
 import type Koa from 'koa'
 import type { Registry } from 'prom-client'
@@ -34,6 +33,7 @@ import {
 } from '../src/platform/redis/client.ts'
 import type { Readiness } from '../src/platform/readiness.ts'
 import { loadScripts, type Scripts } from '../src/platform/redis/define-script.ts'
+import { pingRedis, type RedisClient } from '../src/platform/redis/nodes.ts'
 import { serviceRoutes } from '../src/platform/service-routes.ts'
 import type { RebuildDependencies } from '../src/rebuild.ts'
 import { Remaining } from '../src/reserve/remaining.ts'
@@ -124,7 +124,7 @@ async function assemble(config: Config, log: Logger, parts: StopList): Promise<D
 
 function sessionOf(
   config: Config,
-  { knex, redis }: { knex: Knex; redis: Redis },
+  { knex, redis }: { knex: Knex; redis: RedisClient },
   log: Logger,
 ): SessionDependencies {
   return {
@@ -167,16 +167,16 @@ function featuresOf(config: Config, { hub, publisher, ...deps }: FeatureDependen
 
 function readinessOf(clients: {
   knex: Knex
-  redis: Redis
-  queueRedis: Redis
+  redis: RedisClient
+  queueRedis: RedisClient
   publisher: ConfirmPublisher
 }): Readiness {
   return {
     accepting: () => true, // it stops listening first of all
     checks: {
       postgres: () => clients.knex.raw('SELECT 1'),
-      redis: () => clients.redis.ping(),
-      queue_redis: () => clients.queueRedis.ping(),
+      redis: () => pingRedis(clients.redis),
+      queue_redis: () => pingRedis(clients.queueRedis),
       rabbitmq: async () => {
         if (!clients.publisher.isOpen) throw new Error('no channel')
       },
@@ -254,7 +254,7 @@ interface Producers {
 }
 
 /** Every queue of BullMQ, in the order of the flow. */
-function openProducers(config: Config, queueRedis: Redis, parts: StopList): Producers {
+function openProducers(config: Config, queueRedis: RedisClient, parts: StopList): Producers {
   const open = <S extends string, P>(definition: JobDefinition<S, P>): JobProducer<S, P> => {
     const producer = new JobProducer(definition, config.namespace, queueRedis)
     parts.add(`queue ${definition.step}`, () => producer.close())

@@ -2,7 +2,7 @@
  * The use case that takes an event out of Redis which is over for good: nothing of it can change any more, and PostgreSQL
  * tells whoever asks. Gate, stock and the counts of requests stay: buyers read `SALE_ENDED`, operators their report.
  */
-import type { Redis } from 'ioredis'
+import type { RedisClient } from './platform/redis/nodes.ts'
 import type { Knex } from 'knex'
 import type { Scripts } from './platform/redis/define-script.ts'
 import {
@@ -22,7 +22,7 @@ import { tryLockGate } from './sale.ts'
 
 export interface ClearDependencies {
   knex: Knex
-  redis: Redis
+  redis: RedisClient
   scripts: Pick<Scripts<typeof spikeScripts>, 'clear'>
 }
 

@@ -1,6 +1,5 @@
 /** Composition root of the API process: the only file of it that makes clients. */
 import type { Server } from 'node:http'
-import type { Redis } from 'ioredis'
 import type { Knex } from 'knex'
 import { reservationAccepted } from './contracts/messages/reservation-accepted.ts'
 import { MessageSigner } from './contracts/messages/signature.ts'
@@ -25,6 +24,7 @@ import { queueDepth } from './platform/rabbitmq/queue-depth.ts'
 import { ConfirmPublisher } from './platform/rabbitmq/publisher.ts'
 import { contactDurableRedis, createRedis, createSubscriberRedis } from './platform/redis/client.ts'
 import { loadScripts } from './platform/redis/define-script.ts'
+import { pingRedis, type RedisClient } from './platform/redis/nodes.ts'
 import { Subscriber } from './platform/redis/subscriber.ts'
 import { startTracing } from './platform/telemetry/tracing.ts'
 import { createProductCache } from './products/cache.ts'
@@ -128,7 +128,7 @@ async function assemble(config: Config, log: Logger, parts: StopList): Promise<R
       accepting: () => accepting,
       checks: {
         postgres: () => knex.raw('SELECT 1'),
-        redis: () => redis.ping(),
+        redis: () => pingRedis(redis),
         rabbitmq: async () => {
           if (publisher.isBlocked) throw new Error('the broker is short of memory or disk')
           if (!publisher.isOpen || !publisher.hasRoom) throw new Error('no channel, or too many unconfirmed')
@@ -166,7 +166,7 @@ async function openStores(
   config: Config,
   log: Logger,
   parts: StopList,
-): Promise<{ knex: Knex; redis: Redis }> {
+): Promise<{ knex: Knex; redis: RedisClient }> {
   const knex = createPostgres(
     { url: config.databaseUrl, applicationName: 'spike-api', poolMax: POOL_MAX.api },
     log,

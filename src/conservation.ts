@@ -1,15 +1,15 @@
 /** Whether every unit of a sale is accounted for: the invariants as numbers, from PostgreSQL and Redis. */
-import type { Redis } from 'ioredis'
 import type { Knex } from 'knex'
 import { readHoldings } from './figures/holdings.ts'
 import type { Facts } from './figures/invariants.ts'
 import { inSnapshot, readLedger } from './figures/ledger.ts'
 import type { Scripts } from './platform/redis/define-script.ts'
+import type { RedisClient } from './platform/redis/nodes.ts'
 import type { spikeScripts } from './reserve/scripts.ts'
 
 export interface ConservationDependencies {
   knex: Knex
-  redis: Redis
+  redis: RedisClient
   scripts: Pick<Scripts<typeof spikeScripts>, 'countUnits'>
 }
 

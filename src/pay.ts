@@ -1,5 +1,4 @@
 /** The use cases of the payment provider's callbacks. PostgreSQL first; then Redis is told. */
-import type { Redis } from 'ioredis'
 import type { Knex } from 'knex'
 import pLimit from 'p-limit'
 import { reacquireOrder, type LateClaim, type Reacquired, type SaleView } from './orders/reacquire.ts'
@@ -16,13 +15,14 @@ import { failpoint } from './platform/failpoints.ts'
 import type { Logger } from './platform/logger.ts'
 import { retryingTransaction } from './platform/postgres/transaction.ts'
 import type { Scripts } from './platform/redis/define-script.ts'
+import type { RedisClient } from './platform/redis/nodes.ts'
 import { spikeKeys } from './reserve/keys.ts'
 import { newRid, type RidKey } from './reserve/rid.ts'
 import type { spikeScripts } from './reserve/scripts.ts'
 
 interface PayDependencies {
   knex: Knex
-  redis: Redis
+  redis: RedisClient
   scripts: Pick<Scripts<typeof spikeScripts>, 'markPaid'>
   /** Makes the rid of a unit that is bought again. */
   ridKey: RidKey
@@ -102,7 +102,11 @@ async function reacquireLapsed(
 }
 
 /** What Redis has left, less what late money has bought and Redis has not adopted yet; both of one read. */
-async function freeUnits(redis: Redis, eventId: string, earlier: readonly LateClaim[]): Promise<number> {
+async function freeUnits(
+  redis: RedisClient,
+  eventId: string,
+  earlier: readonly LateClaim[],
+): Promise<number> {
   const { stock, states } = spikeKeys(eventId)
   const read = redis.multi().get(stock)
   for (const { rid } of earlier) read.hexists(states, rid)

@@ -7,16 +7,15 @@
  * opened last: whatever dies before leaves it closed, which the sweep takes for a rebuild to begin again.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Redis } from 'ioredis'
 import type { Knex } from 'knex'
 import { SYSTEM, type Actor } from './audit/audit.ts'
 import { claimsOfEvent, type ReservationClaim } from './orders/claims.ts'
 import { failpoint } from './platform/failpoints.ts'
 import type { Logger } from './platform/logger.ts'
 import type { Scripts } from './platform/redis/define-script.ts'
-import { serverRunId } from './platform/redis/info.ts'
+import type { RedisClient } from './platform/redis/nodes.ts'
 import { compareRids, readSnapshot, repairByRid, type RidsInRedis, type Snapshot } from './reconcile.ts'
-import { isLost, readGate } from './reserve/gate.ts'
+import { isLostNow } from './reserve/gate.ts'
 import {
   endLogEntries,
   readSurvivors,
@@ -32,7 +31,7 @@ import { markAdjustmentsApplied, raiseEpoch, type EpochRaise } from './spike-eve
 
 export interface RebuildDependencies {
   knex: Knex
-  redis: Redis
+  redis: RedisClient
   scripts: Pick<
     Scripts<typeof spikeScripts>,
     'setStatus' | 'swap' | 'confirm' | 'markPaid' | 'release' | 'countUnits'
@@ -75,8 +74,7 @@ export async function rebuildFrom(
     await keepLock(lock)
     const event = await SpikeEvent.query(lock).findById(id).select('epoch')
     const isLater = event !== undefined && event.epoch !== epoch
-    if (isLater && !isLost(await readGate(deps.redis, id), await serverRunId(deps.redis)))
-      return { kind: 'rebuilt_since' as const }
+    if (isLater && !(await isLostNow(deps.redis, id))) return { kind: 'rebuilt_since' as const }
     return rebuildLocked(deps, lock, id, actor, () => backlogDrained(deps))
   })
   return rebuilt === 'busy' ? { kind: rebuilt } : rebuilt
@@ -107,17 +105,13 @@ export function rebuildWhen(
  * @returns a rebuild for one event at a time, which resolves with whether it had to
  */
 export function lostRebuilder(deps: RebuildDependencies): (id: string) => Promise<boolean> {
-  let runId: Promise<string> | undefined
   let drained: Promise<void> | undefined
   return async (id) => {
-    runId ??= serverRunId(deps.redis)
-    if (!isLost(await readGate(deps.redis, id), await runId)) return false
+    if (!(await isLostNow(deps.redis, id))) return false
     const isNeeded = async () => {
       const event = await SpikeEvent.query(deps.knex).findById(id).select('opened_at')
       // One that was never opened is opened by whoever follows it.
-      return (
-        event?.opened_at !== null && isLost(await readGate(deps.redis, id), await serverRunId(deps.redis))
-      )
+      return event?.opened_at !== null && (await isLostNow(deps.redis, id))
     }
     return rebuildWhen(deps, id, SYSTEM, isNeeded, () => (drained ??= backlogDrained(deps)))
   }
@@ -144,7 +138,7 @@ async function rebuildLocked(
   const { epoch } = raise
   const startedAt = performance.now()
   // What a Redis has that was never lost is all there is: nothing of it is in the broker alone.
-  const wasLost = isLost(await readGate(redis, id), await serverRunId(redis))
+  const wasLost = await isLostNow(redis, id)
   await scripts.setStatus({ eventId: id, status: 'closed' })
   await failpoint('rebuild.gate-closed')
   if (wasLost) await drained()

@@ -5,11 +5,12 @@
  * never gave. What Redis merely lacks may be on its way; whoever acts on a finding has seen it twice. Repairs go by rid,
  * through the scripts that every verdict goes through, which change nothing where nothing is to change.
  */
-import type { Redis } from 'ioredis'
 import type { Knex } from 'knex'
 import { claimsOfEvent, type ReservationClaim } from './orders/claims.ts'
 import type { Scripts } from './platform/redis/define-script.ts'
-import { serverRunId } from './platform/redis/info.ts'
+import { serverOf } from './platform/redis/server.ts'
+import type { RedisClient } from './platform/redis/nodes.ts'
+import { spikeKeys } from './reserve/keys.ts'
 import { isLost, readGate, type Gate } from './reserve/gate.ts'
 import { allHolders, allRecords, chunksOf } from './reserve/rebuilding.ts'
 import { decodeRecord, UNIT_STATES, type UnitState } from './reserve/record.ts'
@@ -19,7 +20,7 @@ import { stockLedger, type LedgerRow } from './spike-events/rebuilding.ts'
 
 export interface ReconcileDependencies {
   knex: Knex
-  redis: Redis
+  redis: RedisClient
   scripts: Pick<Scripts<typeof spikeScripts>, 'confirm' | 'markPaid' | 'release' | 'countUnits'>
 }
 
@@ -76,7 +77,7 @@ export type Examination =
 
 /** Compares both stores; `drift` is null where there is no gate to compare. */
 export async function examineEvent(deps: ReconcileDependencies, eventId: string): Promise<Examination> {
-  const runId = await serverRunId(deps.redis)
+  const { runId } = await serverOf(deps.redis, spikeKeys(eventId).gate)
   const before = await readGate(deps.redis, eventId)
   const redis = isLost(before, runId) ? undefined : await readRids(deps.redis, eventId)
   const gate = await readGate(deps.redis, eventId)
@@ -128,7 +129,7 @@ export interface RidsInRedis {
 }
 
 /** Holders first: a rid's record is there as soon as its buyer holds it, and stays. */
-export async function readRids(redis: Redis, eventId: string): Promise<RidsInRedis> {
+export async function readRids(redis: RedisClient, eventId: string): Promise<RidsInRedis> {
   const holders = await allHolders(redis, eventId)
   const texts = await allRecords(redis, eventId)
   return { holders, records: new Map([...texts].map(([rid, text]) => [rid, decodeRecord(text)])) }

@@ -2,12 +2,12 @@
  * The use cases of whoever runs a sale. PostgreSQL is changed first and is right; the gate in Redis follows,
  * and the sweep brings it after when a process dies in between.
  */
-import type { Redis } from 'ioredis'
 import type { Knex } from 'knex'
 import type { Actor } from './audit/audit.ts'
 import type { Logger } from './platform/logger.ts'
 import { tryAdvisoryLock, underAdvisoryLock } from './platform/postgres/advisory-lock.ts'
 import type { Scripts } from './platform/redis/define-script.ts'
+import type { RedisClient } from './platform/redis/nodes.ts'
 import { spikeKeys } from './reserve/keys.ts'
 import type { GateStatus, spikeScripts } from './reserve/scripts.ts'
 import {
@@ -30,7 +30,7 @@ import {
 
 export interface SaleDependencies {
   knex: Knex
-  redis: Redis
+  redis: RedisClient
   log: Logger
   scripts: Pick<Scripts<typeof spikeScripts>, 'open' | 'setStatus' | 'adjust' | 'countUnits'>
 }

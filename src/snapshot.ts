@@ -3,7 +3,6 @@
  * from, and fails by itself. Sale and gate take a handful of reads whatever the size of the event; the books walk over
  * all of its reservations.
  */
-import type { Redis } from 'ioredis'
 import type { Knex } from 'knex'
 import {
   readDecisionTimes,
@@ -15,8 +14,8 @@ import {
 } from './figures/course.ts'
 import { inSnapshot } from './figures/ledger.ts'
 import { readUnits, type UnitFigures } from './figures/units.ts'
-import { redisNow } from './platform/redis/clock.ts'
-import { serverRunId } from './platform/redis/info.ts'
+import { serverOf } from './platform/redis/server.ts'
+import type { RedisClient } from './platform/redis/nodes.ts'
 import { lastingOf } from './reconcile.ts'
 import { isLost, readGate, type Gate } from './reserve/gate.ts'
 import { spikeKeys } from './reserve/keys.ts'
@@ -25,7 +24,7 @@ import { findEvent, type SpikeEventView } from './spike-events/model.ts'
 
 export interface SnapshotDependencies {
   knex: Knex
-  redis: Redis
+  redis: RedisClient
 }
 
 export interface SaleFigures {
@@ -69,12 +68,11 @@ export async function readGateFigures(
   eventId: string,
 ): Promise<GateFigures> {
   const askedMs = Date.now()
-  const [asOfMs, gate, paid, outcomes, runId] = await Promise.all([
-    redisNow(redis),
+  const [{ nowMs: asOfMs, runId }, gate, paid, outcomes] = await Promise.all([
+    serverOf(redis, spikeKeys(eventId).gate),
     readGate(redis, eventId),
     redis.hget(spikeKeys(eventId).gate, 'paid'),
     readOutcomes(redis, eventId),
-    serverRunId(redis),
   ])
   const skewMs = asOfMs - middle(askedMs)
   return { asOfMs, skewMs, gate, lost: isLost(gate, runId), paid: Number(paid), outcomes }

@@ -1,10 +1,10 @@
 /** What became of a reservation, for the buyer who holds its rid. */
-import type { Redis } from 'ioredis'
 import type { Knex } from 'knex'
 import { CLOSE_REASONS, type ReleaseReason, type VoidReason } from './contracts/values.ts'
 import { expireLost, GIVEN_UP_AFTER_MS, isInNoQueue, SETTLED_MS } from './expire.ts'
 import { findReservations, type ReservationRow } from './orders/inbox.ts'
 import type { Logger } from './platform/logger.ts'
+import type { RedisClient } from './platform/redis/nodes.ts'
 import { readGate } from './reserve/gate.ts'
 import { spikeKeys } from './reserve/keys.ts'
 import { decodeRecord, type UnitRecord } from './reserve/record.ts'
@@ -17,7 +17,7 @@ export type Tracking =
   | { status: 'void'; reason: VoidReason }
 
 interface TrackDependencies {
-  redis: Redis
+  redis: RedisClient
   knex: Knex
   /** Tells rids that were made here from made-up ones. */
   ridKey: RidKey

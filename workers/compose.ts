@@ -1,6 +1,5 @@
 /** Composition root of the workers process: the bridge, the three steps behind it, and the net. */
 import type { Worker } from 'bullmq'
-import type { Redis } from 'ioredis'
 import type { Knex } from 'knex'
 import { closeOrderJob, type CloseOrderPayload } from '../src/contracts/jobs/close-order.ts'
 import { createOrderJob, type CreateOrderPayload } from '../src/contracts/jobs/create-order.ts'
@@ -33,6 +32,7 @@ import {
   createWorkerRedis,
 } from '../src/platform/redis/client.ts'
 import { loadScripts, type Scripts } from '../src/platform/redis/define-script.ts'
+import { onServerReady, type RedisClient } from '../src/platform/redis/nodes.ts'
 import { startTracing } from '../src/platform/telemetry/tracing.ts'
 import { spikeScripts } from '../src/reserve/scripts.ts'
 import { bridgeConsumers } from './bridge/consumers.ts'
@@ -190,7 +190,7 @@ interface Net extends Stores {
 
 interface Stores {
   knex: Knex
-  redis: Redis
+  redis: RedisClient
   scripts: Scripts<typeof spikeScripts>
   log: Logger
 }
@@ -201,7 +201,7 @@ function netOf(deps: Net): Loop[] {
   const republisher = new Republisher({ scripts, publisher, log: log.child({ step: 'relay' }) })
   const following = catchUp({ sale: deps, rebuild: deps, createOrders: deps.createOrders, log })
   // A Redis that comes back may have lost something: buyers shall not wait for the next pass.
-  redis.on('ready', () => following.wake())
+  onServerReady(redis, () => following.wake())
   return [
     outboxRelay(deps),
     logRelay({ ...deps, republisher }),
@@ -218,7 +218,7 @@ async function openStores(
   config: Config,
   log: Logger,
   parts: StopList,
-): Promise<{ knex: Knex; redis: Redis; queueRedis: Redis; workerRedis: Redis }> {
+): Promise<{ knex: Knex; redis: RedisClient; queueRedis: RedisClient; workerRedis: RedisClient }> {
   const knex = createPostgres(
     { url: config.databaseUrl, applicationName: 'spike-workers', poolMax: POOL_MAX.workers },
     log,

@@ -1,6 +1,5 @@
 /** The workers' small HTTP server: health, readiness and metrics. */
 import type { Server } from 'node:http'
-import type { Redis } from 'ioredis'
 import type { Knex } from 'knex'
 import Koa from 'koa'
 import type { Registry } from 'prom-client'
@@ -13,14 +12,15 @@ import { internalTest } from '../src/platform/networks.ts'
 import type { BatchConsumer } from '../src/platform/rabbitmq/batch-consumer.ts'
 import type { ConfirmPublisher } from '../src/platform/rabbitmq/publisher.ts'
 import type { Readiness } from '../src/platform/readiness.ts'
+import { pingRedis, type RedisClient } from '../src/platform/redis/nodes.ts'
 import { serviceRoutes } from '../src/platform/service-routes.ts'
 
 const TRY_AGAIN_MS = 1_000
 
 interface Clients {
   knex: Knex
-  redis: Redis
-  queueRedis: Redis
+  redis: RedisClient
+  queueRedis: RedisClient
   publisher: ConfirmPublisher
   consumers: readonly BatchConsumer[]
 }
@@ -68,8 +68,8 @@ function readinessOf({ knex, redis, queueRedis, publisher, consumers }: Clients)
     accepting: () => true, // the consumers stop first of all
     checks: {
       postgres: () => knex.raw('SELECT 1'),
-      redis: () => redis.ping(),
-      queue_redis: () => queueRedis.ping(),
+      redis: () => pingRedis(redis),
+      queue_redis: () => pingRedis(queueRedis),
       rabbitmq: async () => {
         if (publisher.isBlocked) throw new Error('the broker is short of memory or disk')
         if (!publisher.isOpen) throw new Error('no channel')

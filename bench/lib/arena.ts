@@ -13,6 +13,7 @@ import { createPostgres } from '../../src/platform/postgres/client.ts'
 import { connectOnce } from '../../src/platform/rabbitmq/connection.ts'
 import { createQueueRedis, createRedis } from '../../src/platform/redis/client.ts'
 import { loadScripts, type Scripts } from '../../src/platform/redis/define-script.ts'
+import { mastersOf, type RedisClient } from '../../src/platform/redis/nodes.ts'
 import { spikeScripts } from '../../src/reserve/scripts.ts'
 import { publishSale } from '../../src/sale.ts'
 import { createEvent } from '../../src/spike-events/transitions.ts'
@@ -32,8 +33,8 @@ export interface Arena {
   log: Logger
   knex: Knex
   /** The stock Redis. */
-  redis: Redis
-  queueRedis: Redis
+  redis: RedisClient
+  queueRedis: RedisClient
   scripts: Scripts<typeof spikeScripts>
   topology: Topology
   /** Publishes a sale that can be bought from now. @returns the event's id */
@@ -78,7 +79,7 @@ export async function openArena(world: BenchWorld): Promise<Arena> {
     const events: { id: string }[] = await knex('spike_events').select('id')
     for (const { id } of events) await forgetSale(id)
     await unlinkMatching(redis, `${config.namespace}:*`)
-    await unlinkMatching(queueRedis, `{${config.namespace}}:*`)
+    await unlinkMatching(queueRedis, `{${config.namespace}:*}:*`)
     for (const queue of queues) await channel.deleteQueue(queue)
     await channel.deleteExchange(topology.exchange)
     await channel.deleteExchange(topology.deadExchange)
@@ -132,8 +133,16 @@ async function openSale(deps: Pick<Arena, 'knex' | 'redis' | 'scripts' | 'log'>,
   return draft.event.id
 }
 
+/** What is measured is one server, and what it tells of itself. @throws for a cluster */
+export function onlyServer(redis: RedisClient): Redis {
+  const [server, ...others] = mastersOf(redis)
+  if (server === undefined || others.length > 0)
+    throw new Error('name one Redis server to measure, no cluster')
+  return server
+}
+
 /** Removes every key that matches a glob. */
-export async function unlinkMatching(redis: Redis, pattern: string): Promise<void> {
-  for await (const keys of redis.scanStream({ match: pattern, count: 1_000 }))
+export async function unlinkMatching(redis: RedisClient, pattern: string): Promise<void> {
+  for await (const keys of onlyServer(redis).scanStream({ match: pattern, count: 1_000 }))
     if ((keys as string[]).length > 0) await redis.unlink(...(keys as string[]))
 }

@@ -8,7 +8,7 @@ export async function clean(arena: Arena): Promise<void> {
   const events: { id: string }[] = await knex('spike_events').select('id')
   for (const { id } of events) await arena.forgetSale(id)
   await knex.raw('TRUNCATE spike_events, reservations, outbox CASCADE')
-  await unlinkMatching(queueRedis, `${queuePrefix(config.namespace)}:*`)
+  await unlinkMatching(queueRedis, queuePrefix(config.namespace, '*') + ':*')
 }
 
 /** Number of reservations that became an order. */

@@ -5,6 +5,7 @@ import { createPostgres } from '../../src/platform/postgres/client.ts'
 import { connectOnce } from '../../src/platform/rabbitmq/connection.ts'
 import { createRedis } from '../../src/platform/redis/client.ts'
 import { infoField } from '../../src/platform/redis/info.ts'
+import { onlyServer } from './arena.ts'
 
 export interface Machine {
   cores: number
@@ -33,7 +34,7 @@ export async function describeMachine(env: NodeJS.ProcessEnv): Promise<Machine> 
       loadBefore: Number(loadavg()[0]?.toFixed(2)),
       node: process.version,
       postgres: rows[0].server_version,
-      redis: (await infoField(redis, 'server', 'redis_version')) ?? 'unknown',
+      redis: (await infoField(onlyServer(redis), 'server', 'redis_version')) ?? 'unknown',
       rabbitmq: broker.connection.serverProperties.version,
     }
   } finally {

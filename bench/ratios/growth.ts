@@ -5,7 +5,7 @@ import { startPrivateRedis } from '../../test/support/private-redis.ts'
 import { makeBuyers, type LoadBuyer } from '../../tools/lib/buyers.ts'
 import { startProcess } from '../../tools/lib/processes.ts'
 import { infoField } from '../../src/platform/redis/info.ts'
-import { LOGS, openArena, type Arena } from '../lib/arena.ts'
+import { LOGS, onlyServer, openArena, type Arena } from '../lib/arena.ts'
 import { runJob } from '../lib/child.ts'
 import { confirm, reserveFor } from '../lib/preload.ts'
 import { acceptedOf, bearerHeaders, CONNECTIONS } from '../lib/shop.ts'
@@ -91,14 +91,15 @@ async function fill(side: Side, { reservations, events }: Size): Promise<void> {
   const { arena } = side
   while (side.events.length < events) side.events.push(await arena.openSale(STOCK))
   if (reservations === 0) return
-  const before = Number(await infoField(arena.redis, 'memory', 'used_memory'))
+  const before = Number(await infoField(onlyServer(arena.redis), 'memory', 'used_memory'))
   for (const eventId of side.events) {
     const userIds = Array.from({ length: reservations / events }, () => uuidv7())
     await confirm(arena, eventId, await reserveFor(arena, eventId, userIds))
   }
-  const after = Number(await infoField(arena.redis, 'memory', 'used_memory'))
+  const after = Number(await infoField(onlyServer(arena.redis), 'memory', 'used_memory'))
   side.bytesEach = (after - before) / reservations
-  while ((await infoField(arena.redis, 'persistence', 'aof_rewrite_in_progress')) !== '0') await sleep(100)
+  while ((await infoField(onlyServer(arena.redis), 'persistence', 'aof_rewrite_in_progress')) !== '0')
+    await sleep(100)
 }
 
 /** @param shift another one for each measurement of the same events, so that no buyer comes to one of them twice */
@@ -109,9 +110,9 @@ async function measure({ arena, buyers, events, bytesEach }: Side, shift: number
     headers: entry,
   }))
   const url = `http://127.0.0.1:${arena.config.port}`
-  const before = await costsOf(arena.redis, url)
+  const before = await costsOf(onlyServer(arena.redis), url)
   const result = await runJob('list.ts', { url, requests, connections: CONNECTIONS })
-  const after = await costsOf(arena.redis, url)
+  const after = await costsOf(onlyServer(arena.redis), url)
   await arena.purge()
   const accepted = acceptedOf(result)
   const each = (from: number, to: number) => ((to - from) / accepted) * 1e6

@@ -7,7 +7,7 @@ const { QUEUE_REDIS_URL = process.env.REDIS_URL ?? '', NAMESPACE = '', CONCURREN
 const connection = new Redis(QUEUE_REDIS_URL, { maxRetriesPerRequest: null })
 const worker = new Worker(QUEUE, async () => undefined, {
   connection,
-  prefix: `{${NAMESPACE}}`,
+  prefix: `{${NAMESPACE}:${QUEUE}}`,
   concurrency: Number(CONCURRENCY),
 })
 worker.on('error', (error) => process.stderr.write(`${error.message}\n`))

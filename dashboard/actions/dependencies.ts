@@ -1,8 +1,8 @@
-import type { Redis } from 'ioredis'
 import type { Knex } from 'knex'
 import pLimit, { type LimitFunction } from 'p-limit'
 import { SYSTEM } from '../../src/audit/audit.ts'
 import { readTouched, type Touched } from '../../src/figures/touched.ts'
+import type { RedisClient } from '../../src/platform/redis/nodes.ts'
 import type { RebuildDependencies } from '../../src/rebuild.ts'
 import { repairSale, type RepairResult } from '../../src/repair.ts'
 import type { SaleDependencies } from '../../src/sale.ts'
@@ -13,7 +13,7 @@ import type { Numbers } from './numbers.tsx'
 export interface ActionDependencies {
   knex: Knex
   /** The stock Redis. */
-  redis: Redis
+  redis: RedisClient
   sale: SaleDependencies
   rebuild: RebuildDependencies
   /** Counts requests while somebody watches the sale. */

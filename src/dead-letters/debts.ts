@@ -3,7 +3,6 @@
  * the people at the dashboard settle it in the same way, as often as they like.
  */
 import type { Queue } from 'bullmq'
-import type { Redis } from 'ioredis'
 import type { Knex } from 'knex'
 import { closeOrderJob, type CloseOrderPayload } from '../contracts/jobs/close-order.ts'
 import { createOrderJob, type CreateOrderPayload } from '../contracts/jobs/create-order.ts'
@@ -18,13 +17,14 @@ import type { Topology } from '../contracts/messages/topology.ts'
 import { holdsOf, type Hold } from '../orders/holds.ts'
 import { findReservations, receiveReservations } from '../orders/inbox.ts'
 import type { JobProducer } from '../platform/bullmq/job.ts'
+import type { RedisClient } from '../platform/redis/nodes.ts'
 import { readGate } from '../reserve/gate.ts'
 import { spikeKeys } from '../reserve/keys.ts'
 
 export interface DebtDependencies {
   knex: Knex
   /** The stock Redis. */
-  redis: Redis
+  redis: RedisClient
   signer: MessageSigner
   topology: Topology
   createOrders: JobProducer<'create-order', CreateOrderPayload>
@@ -176,7 +176,7 @@ async function closeStandings(knex: Knex, orderIds: readonly string[]): Promise<
 }
 
 async function releaseStandings(
-  { knex, redis }: { knex: Knex; redis: Redis },
+  { knex, redis }: { knex: Knex; redis: RedisClient },
   rids: readonly string[],
 ): Promise<Map<string, Standing>> {
   if (rids.length === 0) return new Map()
@@ -185,7 +185,7 @@ async function releaseStandings(
   return new Map(rids.map((rid, i) => [rid, standings[i] ?? 'foreign']))
 }
 
-async function releaseStanding(redis: Redis, hold: Hold): Promise<Standing> {
+async function releaseStanding(redis: RedisClient, hold: Hold): Promise<Standing> {
   if (hold.kind !== 'gone') return 'foreign'
   if (hold.reason === 'unknown_event') return 'settled' // nothing was taken from a sale that does not exist
   const record = await redis.hget(spikeKeys(hold.eventId).states, hold.rid)

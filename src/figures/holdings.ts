@@ -1,6 +1,6 @@
 /** What Redis holds of an event's units, against what PostgreSQL has decided. */
-import type { Redis } from 'ioredis'
 import type { Knex } from 'knex'
+import type { RedisClient } from '../platform/redis/nodes.ts'
 import { spikeKeys } from '../reserve/keys.ts'
 import { decodeRecord } from '../reserve/record.ts'
 
@@ -15,7 +15,11 @@ export interface Holdings {
 const CHUNK = 1_000
 
 /** Walks over all rids of the event in Redis; exact when nothing is in flight. */
-export async function readHoldings(trx: Knex.Transaction, redis: Redis, eventId: string): Promise<Holdings> {
+export async function readHoldings(
+  trx: Knex.Transaction,
+  redis: RedisClient,
+  eventId: string,
+): Promise<Holdings> {
   const holdings = { inFlight: 0, pendingReleases: 0 }
   const seen = new Set<string>() // a scan may bring the same record twice
   for await (const flat of redis.hscanStream(spikeKeys(eventId).states, { count: CHUNK })) {

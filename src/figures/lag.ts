@@ -1,6 +1,5 @@
 /** How much work lies between the steps of a purchase, and how old the oldest of it is. */
 import type { Queue } from 'bullmq'
-import type { Redis } from 'ioredis'
 import type { Knex } from 'knex'
 import { closeOrderJob } from '../contracts/jobs/close-order.ts'
 import { createOrderJob } from '../contracts/jobs/create-order.ts'
@@ -10,7 +9,8 @@ import { orderCreated } from '../contracts/messages/order-created.ts'
 import { reservationAccepted } from '../contracts/messages/reservation-accepted.ts'
 import { stockReleased } from '../contracts/messages/stock-released.ts'
 import type { Topology } from '../contracts/messages/topology.ts'
-import { redisNow } from '../platform/redis/clock.ts'
+import { serverOf } from '../platform/redis/server.ts'
+import type { RedisClient } from '../platform/redis/nodes.ts'
 import { withinTime } from '../platform/time-limit.ts'
 import { spikeKeys } from '../reserve/keys.ts'
 import { followedEventIds } from '../spike-events/model.ts'
@@ -30,9 +30,9 @@ const ANSWER_WITHIN_MS = 2_000
 export interface LagDependencies {
   knex: Knex
   /** The stock Redis. */
-  redis: Redis
+  redis: RedisClient
   /** The Redis of the queues, for its clock. */
-  queueRedis: Redis
+  queueRedis: RedisClient
   queues: Readonly<Record<JobStep | typeof deadLetterJob.step, Queue>>
   topology: Topology
   /** Ready messages of a queue of the broker; null when it can't be told. */
@@ -104,11 +104,12 @@ async function stepLag(deps: LagDependencies, { step, message }: (typeof FLOW)[n
 }
 
 /** One that was tried before has been due since some time after that try: it counts from there. */
-async function oldestWaiting(queue: Queue, redis: Redis): Promise<number | null> {
+async function oldestWaiting(queue: Queue, redis: RedisClient): Promise<number | null> {
   const [job] = await queue.getJobs(['waiting'], 0, 0, true)
   if (job === undefined) return null
   const dueMs = Math.max(job.timestamp + (job.opts.delay ?? 0), job.processedOn ?? 0)
-  return age(await redisNow(redis), dueMs)
+  const { nowMs } = await serverOf(redis, queue.toKey('wait'))
+  return age(nowMs, dueMs)
 }
 
 /** Nothing works on them, so they wait; a failed one was put there by hand. */
@@ -128,16 +129,22 @@ async function outboxLag(knex: Knex): Promise<NonNullable<Lag['outbox']>> {
 
 async function logLag({ knex, redis }: LagDependencies): Promise<NonNullable<Lag['reservationLog']>> {
   const logs = (await followedEventIds(knex)).map((id) => spikeKeys(id).log)
-  const [nowMs, lengths, firsts] = await Promise.all([
-    redisNow(redis),
-    Promise.all(logs.map((log) => redis.xlen(log))),
-    Promise.all(logs.map((log) => redis.xrange(log, '-', '+', 'COUNT', 1))),
-  ])
-  const writtenMs = firsts.flatMap(([first]) => (first === undefined ? [] : [Number.parseInt(first[0], 10)]))
+  // The events may be on different servers, each with a clock of its own.
+  const standings = await Promise.all(logs.map((log) => logStanding(redis, log)))
+  const oldest = standings.flatMap(({ oldestMs }) => (oldestMs === null ? [] : [oldestMs]))
   return {
-    entries: lengths.reduce((total, length) => total + length, 0),
-    oldestMs: writtenMs.length === 0 ? null : age(nowMs, Math.min(...writtenMs)),
+    entries: standings.reduce((total, { entries }) => total + entries, 0),
+    oldestMs: oldest.length === 0 ? null : Math.max(...oldest),
   }
+}
+
+async function logStanding(redis: RedisClient, log: string) {
+  const [{ nowMs }, entries, [first]] = await Promise.all([
+    serverOf(redis, log),
+    redis.xlen(log),
+    redis.xrange(log, '-', '+', 'COUNT', 1),
+  ])
+  return { entries, oldestMs: first === undefined ? null : age(nowMs, Number.parseInt(first[0], 10)) }
 }
 
 /** A moment that another clock told may lie a little ahead. */

@@ -1,9 +1,9 @@
 /** One purchase, with all that the stores know of it. */
-import type { Redis } from 'ioredis'
 import type { Knex } from 'knex'
 import type { CloseReason, OrderStatus } from '../orders/model.ts'
 import { ridsOfPurchase, type PurchaseName, type PurchaseRow } from '../orders/purchases.ts'
 import { purchaseTimeline } from '../orders/timeline.ts'
+import type { RedisClient } from '../platform/redis/nodes.ts'
 import { traceIdOf } from '../platform/telemetry/traceparent.ts'
 import { findRecord, logEntryOf, type FoundRecord } from '../reserve/find.ts'
 import type { UnitRecord, UnitState } from '../reserve/record.ts'
@@ -50,7 +50,7 @@ export interface Purchase extends PurchaseSummary {
 export interface PurchaseDependencies {
   knex: Knex
   /** The stock Redis. */
-  redis: Redis
+  redis: RedisClient
   queues: PurchaseQueues
 }
 
@@ -142,7 +142,11 @@ export async function readPurchase(
   }
 }
 
-async function recordOf(redis: Redis, eventId: string | null, rid: string): Promise<UnitRecord | undefined> {
+async function recordOf(
+  redis: RedisClient,
+  eventId: string | null,
+  rid: string,
+): Promise<UnitRecord | undefined> {
   return eventId === null ? undefined : (await findRecord(redis, [eventId], rid))?.record
 }
 

@@ -1,6 +1,6 @@
 /** What an action on a sale would touch, read as it is now and cheaply: operators ask for it in the busiest minute. */
-import type { Redis } from 'ioredis'
 import type { Knex } from 'knex'
+import type { RedisClient } from '../platform/redis/nodes.ts'
 import { withinTime } from '../platform/time-limit.ts'
 import { readGate } from '../reserve/gate.ts'
 import { spikeKeys } from '../reserve/keys.ts'
@@ -23,7 +23,7 @@ const ANSWER_WITHIN_MS = 2_000
 
 /** @returns undefined when there is no such event */
 export async function readTouched(
-  { knex, redis }: { knex: Knex; redis: Redis },
+  { knex, redis }: { knex: Knex; redis: RedisClient },
   eventId: string,
 ): Promise<Touched | undefined> {
   const event = await findEvent(knex, eventId)
@@ -52,7 +52,7 @@ async function readUnits(knex: Knex, event: SpikeEventView) {
   return rows[0] as Omit<Touched, 'event' | 'product' | 'redis'> & { name: string; inventory: number }
 }
 
-async function readRedis(redis: Redis, eventId: string): Promise<Exclude<Touched['redis'], null>> {
+async function readRedis(redis: RedisClient, eventId: string): Promise<Exclude<Touched['redis'], null>> {
   const [gate, rids] = await Promise.all([readGate(redis, eventId), redis.hlen(spikeKeys(eventId).states)])
   if (gate === undefined) return 'lost'
   return { free: gate.stock, taken: gate.granted - gate.stock, epoch: gate.epoch, rids }

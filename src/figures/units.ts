@@ -1,10 +1,9 @@
 /** Where every granted unit of an event is, rid by rid: the conservation meter, and what is still on its way. */
 import { setImmediate as othersTurn } from 'node:timers/promises'
-import type { Redis } from 'ioredis'
 import type { Knex } from 'knex'
 import { claimsOfEvent, type ReservationClaim } from '../orders/claims.ts'
-import { redisNow } from '../platform/redis/clock.ts'
-import { serverRunId } from '../platform/redis/info.ts'
+import { serverOf } from '../platform/redis/server.ts'
+import type { RedisClient } from '../platform/redis/nodes.ts'
 import { compareRids, type Finding } from '../reconcile.ts'
 import { isLost, readGate, type Gate } from '../reserve/gate.ts'
 import { spikeKeys } from '../reserve/keys.ts'
@@ -73,15 +72,14 @@ interface Walk {
  */
 export async function readUnits(
   trx: Knex.Transaction,
-  redis: Redis,
+  redis: RedisClient,
   event: SpikeEvent,
 ): Promise<UnitFigures> {
   if (event.status === 'draft') return { meter: null, oldest: null, findings: [] }
   // Sent together, the time first: what is older than that is in the stock that follows.
-  const [atMs, gate, runId] = await Promise.all([
-    redisNow(redis),
+  const [{ nowMs: atMs, runId }, gate] = await Promise.all([
+    serverOf(redis, spikeKeys(event.id).gate),
     readGate(redis, event.id),
-    serverRunId(redis),
   ])
   const holders = await allHolders(redis, event.id)
   const walk = await walkRecords(redis, event.id, atMs)
@@ -101,7 +99,7 @@ export async function readUnits(
   return { meter, oldest, findings }
 }
 
-async function walkRecords(redis: Redis, eventId: string, atMs: number): Promise<Walk> {
+async function walkRecords(redis: RedisClient, eventId: string, atMs: number): Promise<Walk> {
   const walk: Walk = { atMs, records: new Map(), since: new Map() }
   for await (const [rid, record] of recordsOf(redis, eventId)) {
     if (record.reservedAtMs < atMs) walk.records.set(rid, record)
@@ -110,7 +108,7 @@ async function walkRecords(redis: Redis, eventId: string, atMs: number): Promise
   return walk
 }
 
-async function* recordsOf(redis: Redis, eventId: string): AsyncGenerator<[string, UnitRecord]> {
+async function* recordsOf(redis: RedisClient, eventId: string): AsyncGenerator<[string, UnitRecord]> {
   for await (const flat of redis.hscanStream(spikeKeys(eventId).states, { count: 500 })) {
     for (let i = 0; i + 1 < (flat as string[]).length; i += 2) {
       const [rid, text] = [(flat as string[])[i] as string, (flat as string[])[i + 1] as string]
@@ -125,9 +123,17 @@ async function* recordsOf(redis: Redis, eventId: string): AsyncGenerator<[string
  * records either. No fewer than there were, for as many as are free again, or were taken meanwhile, were given back.
  * Only when they don't explain what is lacking, a second walk looks for reservations that the first one passed by.
  */
-async function givenBackAtMost(redis: Redis, eventId: string, before: Gate, walk: Walk): Promise<number> {
+async function givenBackAtMost(
+  redis: RedisClient,
+  eventId: string,
+  before: Gate,
+  walk: Walk,
+): Promise<number> {
   // Sent together, the time last.
-  const [after, untilMs] = await Promise.all([readGate(redis, eventId), redisNow(redis)])
+  const [after, { nowMs: untilMs }] = await Promise.all([
+    readGate(redis, eventId),
+    serverOf(redis, spikeKeys(eventId).gate),
+  ])
   // A rebuild has come between: anything may have moved.
   if (after?.epoch !== before.epoch) return Infinity
   const freed = after.stock - after.granted - (before.stock - before.granted)

@@ -1,6 +1,5 @@
 import type { KeyObject } from 'node:crypto'
 import cors from '@koa/cors'
-import type { Redis } from 'ioredis'
 import type { Knex } from 'knex'
 import Koa from 'koa'
 import type { Actor } from '../audit/audit.ts'
@@ -14,6 +13,7 @@ import type { InFlight } from '../platform/in-flight.ts'
 import type { Logger } from '../platform/logger.ts'
 import { internalTest } from '../platform/networks.ts'
 import type { Readiness } from '../platform/readiness.ts'
+import type { RedisClient } from '../platform/redis/nodes.ts'
 import type { ProductCache } from '../products/cache.ts'
 import type { Rebuilt } from '../rebuild.ts'
 import type { RepairResult } from '../repair.ts'
@@ -54,7 +54,7 @@ export interface AppDependencies {
   log: Logger
   key: KeyObject
   knex: Knex
-  redis: Redis
+  redis: RedisClient
   sale: SaleDependencies
   rebuild: (eventId: string, actor: Actor) => Promise<Rebuilt>
   repair: (eventId: string, options: { dryRun: boolean }, actor: Actor) => Promise<RepairResult>

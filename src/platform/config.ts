@@ -26,10 +26,21 @@ const clusterUrl = (...protocols: string[]) => {
         code: 'custom',
         message: 'must name the hosts after the first as host:port only',
       })
-    const refused = nodeUrls(value).map((each) => node.safeParse(each).error)
-    const message = refused.find((error) => error !== undefined)?.issues[0]?.message
+    const nodes = nodeUrls(value)
+    const refused = nodes.map((each) => node.safeParse(each).error).find((error) => error !== undefined)
+    const message = refused?.issues[0]?.message ?? (nodes.length > 1 ? problemOfNodes(nodes) : undefined)
     if (message !== undefined) ctx.addIssue({ code: 'custom', message })
   })
+}
+
+function problemOfNodes(nodes: readonly string[]): string | undefined {
+  const urls = nodes.map((node) => new URL(node))
+  if (urls.some(({ hostname }) => hostname === ''))
+    return 'must name every server of a cluster as host:port, with commas between'
+  const isRedis = (protocol: string) => protocol.startsWith('redis')
+  if (urls.some(({ protocol, pathname }) => isRedis(protocol) && !['', '/', '/0'].includes(pathname)))
+    return 'names a cluster, which has one database: leave out its number'
+  return undefined
 }
 const secret = z.string().min(1)
 /** Names separated by commas. */
@@ -55,8 +66,8 @@ const schema = z
     /** 0: the workers don't listen. */
     WORKERS_PORT: z.coerce.number().int().min(0).max(65_535).default(8082),
     DATABASE_URL: url('postgres', 'postgresql'),
-    REDIS_URL: url('redis', 'rediss'),
-    QUEUE_REDIS_URL: url('redis', 'rediss').optional(),
+    REDIS_URL: clusterUrl('redis', 'rediss'),
+    QUEUE_REDIS_URL: clusterUrl('redis', 'rediss').optional(),
     AMQP_URL: clusterUrl('amqp', 'amqps'),
     JWT_SECRET: secret,
     PAYMENT_SECRET: secret,

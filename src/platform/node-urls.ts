@@ -7,3 +7,8 @@ export function nodeUrls(url: string): string[] {
     /^([a-z][a-z0-9+.-]*:\/\/(?:[^/?#]*@)?)([^/?#]*)(.*)$/is.exec(url) ?? []
   return hosts.split(',').map((host) => `${before}${host.trim()}${after}`)
 }
+
+/** Whether a setting names several nodes. */
+export function namesCluster(url: string): boolean {
+  return nodeUrls(url).length > 1
+}

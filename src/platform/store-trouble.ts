@@ -5,7 +5,8 @@ import { blamesValues, isTransient } from './postgres/transaction.ts'
 const REDIS_STATE =
   /\b(BUSY|CLUSTERDOWN|EXECABORT|LOADING|MASTERDOWN|MISCONF|NOAUTH|NOPERM|NOREPLICAS|OOM|READONLY|TRYAGAIN|WRONGPASS)\b/
 /** What the client says when it has no server to ask, or no answer in time. */
-const NO_ANSWER = /^(Connection is closed|Command (timed out|aborted)|Stream isn't writeable|no answer in )/
+const NO_ANSWER =
+  /^(Connection is closed|Command (timed out|aborted)|Stream isn't writeable|no answer in |Too many Cluster redirections|Failed to refresh slots cache|None of startup nodes)/
 const SYSTEM_CODE = /^E[A-Z_]+$/
 const SQL_STATE = /^[0-9A-Z]{5}$/
 

@@ -1,6 +1,6 @@
-import type { Redis } from 'ioredis'
 import type { Knex } from 'knex'
 import type { Logger } from '../platform/logger.ts'
+import type { RedisClient } from '../platform/redis/nodes.ts'
 import { ReadCache, type Lookup } from '../platform/redis/read-cache.ts'
 import { findProduct, presentProduct, type ProductData } from './model.ts'
 
@@ -9,7 +9,7 @@ export type ProductCache = ReadCache<ProductData>
 /** Products as the API tells of them; every change of one has to be told to it after the commit. */
 export function createProductCache(deps: {
   knex: Knex
-  redis: Redis
+  redis: RedisClient
   namespace: string
   log: Logger
   onLookup?: (result: Lookup) => void

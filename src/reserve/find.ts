@@ -1,5 +1,5 @@
 /** Reservations as Redis knows them, found for people: PostgreSQL does not know of the youngest ones. */
-import type { Redis } from 'ioredis'
+import type { RedisClient } from '../platform/redis/nodes.ts'
 import { spikeKeys } from './keys.ts'
 import { logEntries, type LogEntry } from './log.ts'
 import { decodeRecord, type UnitRecord } from './record.ts'
@@ -13,7 +13,7 @@ export interface FoundRecord {
 
 /** Looks for a rid in events that it may belong to. */
 export async function findRecord(
-  redis: Redis,
+  redis: RedisClient,
   eventIds: readonly string[],
   rid: string,
 ): Promise<FoundRecord | undefined> {
@@ -26,7 +26,7 @@ export async function findRecord(
 
 /** What a buyer holds in each of these events. */
 export async function ridsHeldBy(
-  redis: Redis,
+  redis: RedisClient,
   eventIds: readonly string[],
   userId: string,
 ): Promise<string[]> {
@@ -39,7 +39,7 @@ const MAX_ENTRIES = 5_000
 
 /** Rids of a request among the reservations without a verdict; past `MAX_ENTRIES` of them, it is not looked on. */
 export async function undecidedRidsOf(
-  redis: Redis,
+  redis: RedisClient,
   eventIds: readonly string[],
   requestId: string,
 ): Promise<string[]> {
@@ -55,7 +55,7 @@ export async function undecidedRidsOf(
 
 /** What the log tells of a rid while it has no verdict: its request and its trace. */
 export async function logEntryOf(
-  redis: Redis,
+  redis: RedisClient,
   { eventId, rid, record }: FoundRecord,
 ): Promise<Omit<LogEntry, 'state'> | undefined> {
   const { reservedAtMs } = record

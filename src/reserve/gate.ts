@@ -1,4 +1,5 @@
-import type { Redis } from 'ioredis'
+import type { RedisClient } from '../platform/redis/nodes.ts'
+import { serverOf } from '../platform/redis/server.ts'
 import { spikeKeys } from './keys.ts'
 import type { GateStatus } from './scripts.ts'
 
@@ -15,7 +16,7 @@ export interface Gate {
 }
 
 /** @returns undefined when the gate is missing, or its units are */
-export async function readGate(redis: Redis, eventId: string): Promise<Gate | undefined> {
+export async function readGate(redis: RedisClient, eventId: string): Promise<Gate | undefined> {
   const keys = spikeKeys(eventId)
   const [[status, epochText, grantedText, runId = null, clearedMs], stockText] = await Promise.all([
     redis.hmget(keys.gate, 'status', 'epoch', 'granted', 'run_id', 'cleared_ms'),
@@ -28,6 +29,15 @@ export async function readGate(redis: Redis, eventId: string): Promise<Gate | un
 
 function integer(text: string | null | undefined): number | undefined {
   return text && /^-?\d+$/.test(text) ? Number(text) : undefined
+}
+
+/** Whether only a rebuild brings an event back, by its gate and by the server that serves it now. */
+export async function isLostNow(redis: RedisClient, eventId: string): Promise<boolean> {
+  const [gate, { runId }] = await Promise.all([
+    readGate(redis, eventId),
+    serverOf(redis, spikeKeys(eventId).gate),
+  ])
+  return isLost(gate, runId)
 }
 
 /**

@@ -1,7 +1,7 @@
-import type { Redis } from 'ioredis'
 import { z } from 'zod'
 import { id, quantity, timestampMs } from '../contracts/values.ts'
-import { redisNow } from '../platform/redis/clock.ts'
+import { serverOf } from '../platform/redis/server.ts'
+import type { RedisClient } from '../platform/redis/nodes.ts'
 import { readTraceparent } from '../platform/telemetry/traceparent.ts'
 import { spikeKeys } from './keys.ts'
 import { decodeRecord, type UnitState } from './record.ts'
@@ -49,12 +49,12 @@ export interface LogPage {
  * @param from where the page before has ended
  */
 export async function agedEntries(
-  redis: Redis,
+  redis: RedisClient,
   eventId: string,
   page: { olderThanMs: number; limit: number; from: string | undefined },
 ): Promise<LogPage> {
-  const nowMs = await redisNow(redis)
   const keys = spikeKeys(eventId)
+  const { nowMs } = await serverOf(redis, keys.log)
   const until = nowMs - page.olderThanMs
   const found = await redis.xrange(keys.log, page.from ?? '-', until, 'COUNT', page.limit)
   const parsed = found.map(([logId, flat]) => ({ logId, result: fields.safeParse(pairs(flat)) }))
@@ -72,7 +72,7 @@ export async function agedEntries(
  * @param between milliseconds of Redis time; all entries without it
  */
 export async function* logEntries(
-  redis: Redis,
+  redis: RedisClient,
   eventId: string,
   between?: { fromMs: number; untilMs: number },
 ): AsyncGenerator<{ logId: string; entry: Omit<LogEntry, 'state'> }> {

@@ -1,5 +1,5 @@
-import type { Redis } from 'ioredis'
 import type { Logger } from '../platform/logger.ts'
+import type { RedisClient } from '../platform/redis/nodes.ts'
 import { rejectedInSecondKey, spikeKeys } from './keys.ts'
 import type { ReserveReply } from './scripts.ts'
 
@@ -42,12 +42,12 @@ interface Counts {
  * that does not reach Redis is given up.
  */
 export class OutcomeCounts {
-  readonly #redis: Redis
+  readonly #redis: RedisClient
   readonly #log: Logger
   #counts = new Map<string, Counts>()
   #timer: NodeJS.Timeout | undefined
 
-  constructor(redis: Redis, log: Logger) {
+  constructor(redis: RedisClient, log: Logger) {
     this.#redis = redis
     this.#log = log
   }
@@ -101,13 +101,16 @@ function increase<K>(counts: Map<K, number>, key: K): void {
 }
 
 /** The counts of an event; outcomes that did not happen are left out. */
-export async function readOutcomes(redis: Redis, eventId: string): Promise<Partial<Record<Outcome, number>>> {
+export async function readOutcomes(
+  redis: RedisClient,
+  eventId: string,
+): Promise<Partial<Record<Outcome, number>>> {
   const counts = await redis.hgetall(spikeKeys(eventId).outcomes)
   return Object.fromEntries(Object.entries(counts).map(([outcome, n]) => [outcome, Number(n)]))
 }
 
 /** The second in which most requests were rejected; undefined when none was. */
-export async function readRejectedPeak(redis: Redis, eventId: string): Promise<Peak | undefined> {
+export async function readRejectedPeak(redis: RedisClient, eventId: string): Promise<Peak | undefined> {
   const [second, count] = await redis.zrevrange(spikeKeys(eventId).rejectedPeak, 0, 0, 'WITHSCORES')
   if (second === undefined || count === undefined) return undefined
   return { second: new Date(Number(second) * 1_000), count: Number(count) }

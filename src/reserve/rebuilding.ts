@@ -1,5 +1,5 @@
 /** The Redis side of a rebuild: what has survived of an event's state, and the place where the new one is gathered. */
-import type { Redis } from 'ioredis'
+import type { RedisClient } from '../platform/redis/nodes.ts'
 import { nextKeys, spikeKeys } from './keys.ts'
 import { logEntries } from './log.ts'
 import { decodeRecord, encodeRecord, type UnitRecord } from './record.ts'
@@ -14,7 +14,7 @@ export interface Survivors {
 }
 
 /** Reads held and queued units from the records and from the reservation log; either may have lost some. */
-export async function readSurvivors(redis: Redis, eventId: string): Promise<Survivors> {
+export async function readSurvivors(redis: RedisClient, eventId: string): Promise<Survivors> {
   const records: Survivors['records'] = new Map()
   const logIds = new Map<string, string>()
   for (const [rid, text] of await allRecords(redis, eventId)) {
@@ -40,17 +40,17 @@ export async function readSurvivors(redis: Redis, eventId: string): Promise<Surv
 }
 
 /** Every rid with its record. */
-export function allRecords(redis: Redis, eventId: string): Promise<Map<string, string>> {
+export function allRecords(redis: RedisClient, eventId: string): Promise<Map<string, string>> {
   return allFields(redis, spikeKeys(eventId).states)
 }
 
 /** Every buyer with the rid that they hold. */
-export function allHolders(redis: Redis, eventId: string): Promise<Map<string, string>> {
+export function allHolders(redis: RedisClient, eventId: string): Promise<Map<string, string>> {
   return allFields(redis, spikeKeys(eventId).holders)
 }
 
 /** A whole hash, read in chunks: what is there from the first one to the last is not missed. */
-async function allFields(redis: Redis, key: string): Promise<Map<string, string>> {
+async function allFields(redis: RedisClient, key: string): Promise<Map<string, string>> {
   const fields = new Map<string, string>()
   for await (const flat of redis.hscanStream(key, { count: CHUNK }))
     for (let i = 0; i + 1 < (flat as string[]).length; i += 2)
@@ -71,7 +71,7 @@ const FORGOTTEN_AFTER_S = 3_600
 
 /** Writes the new state of an epoch beside the present one; `swap` puts it in place. */
 export async function stageState(
-  redis: Redis,
+  redis: RedisClient,
   eventId: string,
   epoch: number,
   state: NextState,
@@ -89,7 +89,11 @@ export async function stageState(
 }
 
 /** Ends the log entries of rids that have their verdict. */
-export async function endLogEntries(redis: Redis, eventId: string, logIds: readonly string[]): Promise<void> {
+export async function endLogEntries(
+  redis: RedisClient,
+  eventId: string,
+  logIds: readonly string[],
+): Promise<void> {
   for (const chunk of chunksOf(logIds)) await redis.xdel(spikeKeys(eventId).log, ...chunk)
 }
 

@@ -1,14 +1,14 @@
-import type { Redis } from 'ioredis'
 import type { Logger } from '../platform/logger.ts'
+import type { RedisClient } from '../platform/redis/nodes.ts'
 import { spikeKeys } from './keys.ts'
 
 /** Reads how many units Redis has left of events, to show them; a Redis that does not answer shows none. */
 export class Remaining {
-  readonly #redis: Redis
+  readonly #redis: RedisClient
   readonly #log: Logger
   #failing = false
 
-  constructor(redis: Redis, log: Logger) {
+  constructor(redis: RedisClient, log: Logger) {
     this.#redis = redis
     this.#log = log
   }
@@ -21,11 +21,10 @@ export class Remaining {
       this.#tell(new Error(`redis connection is ${this.#redis.status}`))
       return eventIds.map(() => null)
     }
-    const pipeline = this.#redis.pipeline()
-    for (const id of eventIds) pipeline.get(spikeKeys(id).stock)
-    const replies = (await pipeline.exec()) ?? []
-    this.#tell(replies.find(([error]) => error !== null)?.[0])
-    return eventIds.map((_, i) => countOf(replies[i]?.[1]))
+    // Events may be on different servers of a cluster, and one that is away takes its own with it.
+    const replies = await Promise.allSettled(eventIds.map((id) => this.#redis.get(spikeKeys(id).stock)))
+    this.#tell(replies.find((reply) => reply.status === 'rejected')?.reason as Error | undefined)
+    return replies.map((reply) => (reply.status === 'fulfilled' ? countOf(reply.value) : null))
   }
 
   /** Says once that counts can't be read, not in every request that would show them. */

@@ -1,8 +1,8 @@
 /** Units that were taken and, as far as Redis knows, have no verdict; the records tell, whatever became of the log. */
-import type { Redis } from 'ioredis'
+import type { RedisClient } from '../platform/redis/nodes.ts'
 import { spikeKeys } from './keys.ts'
 import { decodeRecord } from './record.ts'
-import { redisNow } from '../platform/redis/clock.ts'
+import { serverOf } from '../platform/redis/server.ts'
 
 export interface TakenUnits {
   rid: string
@@ -20,12 +20,13 @@ const CHUNK = 500
 
 /** Walks over all records of an event and yields those that are held or queued for longer than `olderThanMs`, in chunks. */
 export async function* takenUnits(
-  redis: Redis,
+  redis: RedisClient,
   eventId: string,
   olderThanMs: number,
 ): AsyncGenerator<TakenUnits[]> {
-  const nowMs = await redisNow(redis)
-  for await (const flat of redis.hscanStream(spikeKeys(eventId).states, { count: CHUNK })) {
+  const { states } = spikeKeys(eventId)
+  const { nowMs } = await serverOf(redis, states)
+  for await (const flat of redis.hscanStream(states, { count: CHUNK })) {
     const chunk = (flat as string[]).flatMap((rid, i) =>
       i % 2 === 0 ? takenUnit(rid, (flat as string[])[i + 1] as string, nowMs) : [],
     )

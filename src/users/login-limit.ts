@@ -3,10 +3,10 @@
  * nobody logs in and nobody registers.
  */
 import { isIP } from 'node:net'
-import type { Redis } from 'ioredis'
 import { RateLimiterRedis, RateLimiterRes } from 'rate-limiter-flexible'
 import type { Logger } from '../platform/logger.ts'
 import { subscriberOf } from '../platform/networks.ts'
+import type { RedisClient } from '../platform/redis/nodes.ts'
 import { accountKey } from './account-key.ts'
 
 /** A device that somebody has logged in from before. Strangers can't use up what it has. */
@@ -50,7 +50,7 @@ interface Point {
 interface Options {
   /** False allows everything, for load tests; refused in prod by the configuration. */
   enabled: boolean
-  redis: Redis
+  redis: RedisClient
   namespace: string
   log: Logger
   /** True where no window in front counts the addresses. */

@@ -1,14 +1,18 @@
 /** What lies in the queues of a run, without the bad messages and jobs that a fault has planted there. */
 import type { Queue } from 'bullmq'
-import type { Redis } from 'ioredis'
 import { deadLetterJob } from '../../src/contracts/jobs/dead-letter.ts'
 import { JOBS } from '../../src/contracts/jobs/registry.ts'
 import { openQueue } from '../../src/platform/bullmq/job.ts'
+import type { RedisClient } from '../../src/platform/redis/nodes.ts'
 import { openQueueReader, type QueueFacts } from '../../tools/check/queues.ts'
 import { FORGED } from './fault.ts'
 
 /** Over a connection of its own: the broker is killed in some runs. */
-export async function readQueues(amqpUrl: string, queueRedis: Redis, namespace: string): Promise<QueueFacts> {
+export async function readQueues(
+  amqpUrl: string,
+  queueRedis: RedisClient,
+  namespace: string,
+): Promise<QueueFacts> {
   const reader = await openQueueReader(amqpUrl, queueRedis, namespace)
   const queues = JOBS.map(({ step }) => openQueue(step, namespace, queueRedis))
   try {

@@ -177,7 +177,7 @@ async function deleteQueue({ cell, namespace }: FaultContext): Promise<void> {
 
 /** The jobs that would close unpaid orders at their deadline. */
 async function loseTimers({ cell, namespace }: FaultContext): Promise<void> {
-  const key = `${queuePrefix(namespace)}:${closeOrderJob.step}:delayed`
+  const key = `${queuePrefix(namespace, closeOrderJob.step)}:${closeOrderJob.step}:delayed`
   await onRedis(cell.direct.QUEUE_REDIS_URL, (redis) => redis.del(key))
 }
 

@@ -1,6 +1,6 @@
 import { expect } from 'chai'
 import { after, before, describe, it } from 'mocha'
-import { serverRunId } from '../../src/platform/redis/info.ts'
+import { serverOf } from '../../src/platform/redis/server.ts'
 import { expectNothingChanged, openSpikeRedis, type SpikeRedis } from '../support/spike-redis.ts'
 
 describe('open.lua', () => {
@@ -32,7 +32,7 @@ describe('open.lua', () => {
       paid: '0',
       per_user_limit: '2',
       lapse_limit: '5',
-      run_id: await serverRunId(ground.redis),
+      run_id: (await serverOf(ground.redis, spike.keys.gate)).runId,
     })
   })
 

@@ -1,15 +1,15 @@
 import { randomBytes } from 'node:crypto'
 import { expect } from 'chai'
-import type { Redis } from 'ioredis'
 import { after, before, describe, it } from 'mocha'
 import { createLogger } from '../../src/platform/logger.ts'
 import { createRedis } from '../../src/platform/redis/client.ts'
 import { loadScripts, type Scripts } from '../../src/platform/redis/define-script.ts'
 import { cacheScripts } from '../../src/platform/redis/read-cache.ts'
+import type { RedisClient } from '../../src/platform/redis/nodes.ts'
 import { serverUrls } from '../support/world.ts'
 
 describe('store-if-newer.lua', () => {
-  let redis: Redis
+  let redis: RedisClient
   let scripts: Scripts<typeof cacheScripts>
   const keys: string[] = []
   before(() => {

@@ -1,7 +1,7 @@
 import { expect } from 'chai'
 import { after, before, describe, it } from 'mocha'
 import { v7 as uuidv7 } from 'uuid'
-import { serverRunId } from '../../src/platform/redis/info.ts'
+import { serverOf } from '../../src/platform/redis/server.ts'
 import { nextKeys } from '../../src/reserve/keys.ts'
 import { stageState } from '../../src/reserve/rebuilding.ts'
 import type { SwapInput } from '../../src/reserve/scripts.ts'
@@ -73,7 +73,7 @@ describe('swap.lua', () => {
       paid: '1',
       per_user_limit: '2',
       lapse_limit: '3',
-      run_id: await serverRunId(ground.redis),
+      run_id: (await serverOf(ground.redis, spike.keys.gate)).runId,
     })
     expect(await spike.stock()).to.equal('6')
     expect(await redis.hgetall(spike.keys.states)).to.deep.equal({

@@ -1,12 +1,12 @@
-import type { Redis } from 'ioredis'
+import type { RedisClient } from '../../src/platform/redis/nodes.ts'
 
 /**
  * What is said on a channel while `work` runs. Messages keep their order on a channel, so the end mark comes
  * behind all that `work` caused.
  */
 export async function noticesDuring(
-  listener: Redis,
-  speaker: Redis,
+  listener: RedisClient,
+  speaker: RedisClient,
   channel: string,
   work: () => Promise<void>,
 ): Promise<string[]> {

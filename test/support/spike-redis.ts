@@ -1,12 +1,12 @@
 /** The ground of the script tests: a real Redis, events that nobody else uses, and full dumps of their keys. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect } from 'chai'
-import type { Redis } from 'ioredis'
 import { v7 as uuidv7 } from 'uuid'
 import type { ReleaseReason } from '../../src/contracts/values.ts'
 import { createLogger } from '../../src/platform/logger.ts'
 import { createRedis } from '../../src/platform/redis/client.ts'
 import { loadScripts, type Scripts } from '../../src/platform/redis/define-script.ts'
+import type { RedisClient } from '../../src/platform/redis/nodes.ts'
 import { nextKeys, spikeKeys, type SpikeKeys } from '../../src/reserve/keys.ts'
 import { newRid } from './rids.ts'
 import { spikeScripts } from '../../src/reserve/scripts.ts'
@@ -28,12 +28,12 @@ export interface Claim {
 }
 
 export interface SpikeRedis {
-  redis: Redis
+  redis: RedisClient
   scripts: Calls
   /** The notices that an event's channel carries while `work` runs. */
   notices(spike: Spike, work: () => Promise<void>): Promise<string[]>
   /** Further clients of the same server, each with the scripts. */
-  connect(count: number): { redis: Redis; scripts: Calls }[]
+  connect(count: number): { redis: RedisClient; scripts: Calls }[]
   /** An event without any key in Redis. */
   blank(): Spike
   /** An event that is open for sale. */
@@ -42,7 +42,7 @@ export interface SpikeRedis {
 }
 
 export function openSpikeRedis(): SpikeRedis {
-  const clients: Redis[] = []
+  const clients: RedisClient[] = []
   const spikes: Spike[] = []
   const connect = () => {
     const redis = createRedis(serverUrls().REDIS_URL, 'spike-test', createLogger('test', 'silent'))
@@ -85,10 +85,10 @@ export async function expectNothingChanged<T>(spike: Spike, call: () => Promise<
 export class Spike {
   readonly id = uuidv7()
   readonly keys: SpikeKeys = spikeKeys(this.id)
-  readonly #redis: Redis
+  readonly #redis: RedisClient
   readonly #scripts: Calls
 
-  constructor(redis: Redis, scripts: Calls) {
+  constructor(redis: RedisClient, scripts: Calls) {
     this.#redis = redis
     this.#scripts = scripts
   }

@@ -1,6 +1,5 @@
 /** The surroundings of one test file: real stores and a real broker, with names that nobody else uses. */
 import { randomBytes, type KeyObject } from 'node:crypto'
-import type { Redis } from 'ioredis'
 import type { Knex } from 'knex'
 import { after } from 'mocha'
 import { compose as composeDashboard } from '../../dashboard/compose.ts'
@@ -14,6 +13,7 @@ import { connectOnce } from '../../src/platform/rabbitmq/connection.ts'
 import { createQueueRedis, createRedis } from '../../src/platform/redis/client.ts'
 import { loadScripts, type Scripts } from '../../src/platform/redis/define-script.ts'
 import { ridKey, type RidKey } from '../../src/reserve/rid.ts'
+import { mastersOf, type RedisClient } from '../../src/platform/redis/nodes.ts'
 import { spikeScripts } from '../../src/reserve/scripts.ts'
 import { freePort } from '../../tools/lib/set-up.ts'
 import type { ServiceUrls } from '../../tools/services/index.ts'
@@ -28,8 +28,8 @@ export interface World {
   log: Logger
   knex: Knex
   /** The stock Redis. */
-  redis: Redis
-  queueRedis: Redis
+  redis: RedisClient
+  queueRedis: RedisClient
   scripts: Scripts<typeof spikeScripts>
   /** What the product proves its rids with. */
   ridKey: RidKey
@@ -110,11 +110,16 @@ export async function createWorld(overrides: NodeJS.ProcessEnv = {}, servers = s
   }
 }
 
-async function removeTraces(knex: Knex, redis: Redis, queueRedis: Redis, config: Config): Promise<void> {
+async function removeTraces(
+  knex: Knex,
+  redis: RedisClient,
+  queueRedis: RedisClient,
+  config: Config,
+): Promise<void> {
   const events: { id: string }[] = await knex('spike_events').select('id')
   for (const { id } of events) await unlinkMatching(redis, `{spike:${id}}:*`)
   await unlinkMatching(redis, `${config.namespace}:*`)
-  await unlinkMatching(queueRedis, `{${config.namespace}}:*`)
+  await unlinkMatching(queueRedis, `{${config.namespace}:*}:*`)
   const connection = await connectOnce(config.amqpUrl, 'spike-test')
   const channel = await connection.createChannel()
   const topology = topologyOf(config.namespace)
@@ -125,11 +130,12 @@ async function removeTraces(knex: Knex, redis: Redis, queueRedis: Redis, config:
   await connection.close()
 }
 
-async function unlinkMatching(redis: Redis, pattern: string): Promise<void> {
+async function unlinkMatching(redis: RedisClient, pattern: string): Promise<void> {
   const glob = pattern.replaceAll('[', '\\[')
-  for await (const keys of redis.scanStream({ match: glob, count: 1_000 })) {
-    if ((keys as string[]).length > 0) await redis.unlink(...(keys as string[]))
-  }
+  await redis.ping() // whoever has not connected yet knows of no server
+  for (const node of mastersOf(redis))
+    for await (const keys of node.scanStream({ match: glob, count: 1_000 }))
+      await Promise.all((keys as string[]).map((key) => redis.unlink(key)))
 }
 
 // Run once, after the last file.

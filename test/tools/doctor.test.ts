@@ -4,6 +4,7 @@ import { Redis } from 'ioredis'
 import { after, before, describe, it } from 'mocha'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { queuePrefix } from '../../src/platform/bullmq/job.ts'
 import { BULLMQ_VERSION } from '../../src/platform/bullmq/process-tag.ts'
 import { createPostgres } from '../../src/platform/postgres/client.ts'
 import { judgeClock } from '../../tools/doctor/clock.ts'
@@ -86,9 +87,10 @@ describe('npm run doctor', () => {
       const findings = await examine(world.env)
       const versions = findings.find(({ what }) => what === 'BullMQ versions')
       expect(versions?.detail).to.match(new RegExp(`^${BULLMQ_VERSION}: this package, ${process.pid}@`))
+      const prefix = queuePrefix(world.config.namespace, 'create-order')
       const step = Buffer.from('create-order').toString('base64')
       const old = new Redis(world.config.queueRedisUrl, {
-        connectionName: `{${world.config.namespace}}:${step}:w:bullmq@5.0.0:77@elsewhere`,
+        connectionName: `${prefix}:${step}:w:bullmq@5.0.0:77@elsewhere`,
       })
       try {
         const bad = await until('the other version', async () => {

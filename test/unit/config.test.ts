@@ -1,6 +1,7 @@
 import { expect } from 'chai'
 import { describe, it } from 'mocha'
 import { ConfigError, loadConfig, loadSeedSettings } from '../../src/platform/config.ts'
+import { nodeUrls } from '../../src/platform/node-urls.ts'
 
 const SECRET = 'x'.repeat(32)
 const GOOD: NodeJS.ProcessEnv = {
@@ -51,6 +52,28 @@ describe('loadConfig', () => {
       failpoints: [],
       failpointSeed: 0,
     })
+  })
+
+  it('takes several servers of a Redis Cluster, and says what is wrong with them', () => {
+    const cluster = 'redis://:pw@a:7001,b:7002,[::1]:7003'
+    expect(loadConfig({ ...GOOD, REDIS_URL: cluster })).to.include({
+      redisUrl: cluster,
+      queueRedisUrl: cluster,
+    })
+    expect(nodeUrls(cluster)).to.deep.equal([
+      'redis://:pw@a:7001',
+      'redis://:pw@b:7002',
+      'redis://:pw@[::1]:7003',
+    ])
+    expect(nodeUrls('redis://a:1/3')).to.deep.equal(['redis://a:1/3'])
+    for (const [bad, problem] of [
+      ['redis://a:1,', 'must name every server of a cluster as host:port, with commas between'],
+      ['redis://a:1,b:2/3', 'names a cluster, which has one database: leave out its number'],
+      ['redis://a:1,b:x', 'is not a URL such as redis://user:password@host:port'],
+      ['http://a:1,b:2', 'must start with redis:// or rediss://'],
+    ] as const)
+      for (const name of ['REDIS_URL', 'QUEUE_REDIS_URL'])
+        expect(problemsOf({ ...GOOD, [name]: bad })).to.deep.equal([`${name} ${problem}`])
   })
 
   it('lists every missing name at once', () => {

@@ -13,6 +13,8 @@ export interface ClientLog {
 export interface ToldFacts {
   told: number
   decided: number
+  /** Of the decided ones: those that became an order. */
+  ordered: number
   /** Orders of the event of whose rids no client was told any. */
   phantom: number
 }
@@ -22,9 +24,11 @@ const ROWS_AT_ONCE = 5_000
 export async function readTold(knex: Knex, eventId: string, { told }: ClientLog): Promise<ToldFacts> {
   const known = new Set(told)
   let decided = 0
+  let ordered = 0
   for (let i = 0; i < told.length; i += ROWS_AT_ONCE) {
     const rows = await findReservations(knex, told.slice(i, i + ROWS_AT_ONCE))
     decided += rows.filter((row) => row.status !== 'undecided').length
+    ordered += rows.filter((row) => row.status === 'ordered').length
   }
   const claims: { order_id: string; reservation_id: string }[] = await knex('spike_orders')
     .where('event_id', eventId)
@@ -34,6 +38,7 @@ export async function readTold(knex: Knex, eventId: string, { told }: ClientLog)
   return {
     told: known.size,
     decided,
+    ordered,
     phantom: orders.size,
   }
 }
@@ -41,7 +46,7 @@ export async function readTold(knex: Knex, eventId: string, { told }: ClientLog)
 /** @param plantedDeadLetters bad messages that the caller put there on purpose */
 export function judge(
   facts: Facts,
-  told: ToldFacts,
+  told: Omit<ToldFacts, 'ordered'>,
   queues: QueueFacts,
   plantedDeadLetters = 0,
 ): Invariant[] {

@@ -1,12 +1,12 @@
 /** How much work lies in the queues of RabbitMQ and BullMQ. */
 import type { Channel } from 'amqplib'
 import type { Queue } from 'bullmq'
-import type { Redis } from 'ioredis'
 import { deadLetterJob } from '../../src/contracts/jobs/dead-letter.ts'
 import { JOBS } from '../../src/contracts/jobs/registry.ts'
 import { MESSAGES, topologyOf } from '../../src/contracts/messages/topology.ts'
 import { openQueue } from '../../src/platform/bullmq/job.ts'
 import { connectOnce } from '../../src/platform/rabbitmq/connection.ts'
+import type { RedisClient } from '../../src/platform/redis/nodes.ts'
 
 export interface QueueFacts {
   /** Messages and jobs that somebody has still to work on; jobs delayed to a later time do not count. */
@@ -21,7 +21,7 @@ export interface QueueReader {
 
 export async function openQueueReader(
   amqpUrl: string,
-  queueRedis: Redis,
+  queueRedis: RedisClient,
   namespace: string,
 ): Promise<QueueReader> {
   const connection = await connectOnce(amqpUrl, 'spike-check')

@@ -1,10 +1,10 @@
 /** Which processes use BullMQ, and whether they use the same version of it. */
-import type { Redis } from 'ioredis'
 import { deadLetterJob } from '../../src/contracts/jobs/dead-letter.ts'
 import { JOBS } from '../../src/contracts/jobs/registry.ts'
 import { queuePrefix } from '../../src/platform/bullmq/job.ts'
 import { BULLMQ_VERSION, readProcessTag } from '../../src/platform/bullmq/process-tag.ts'
 import type { Config } from '../../src/platform/config.ts'
+import { mastersOf, type RedisClient } from '../../src/platform/redis/nodes.ts'
 import { reasonOf } from '../../src/platform/service-error.ts'
 import { finding, START_WORKERS, untold, type Finding } from './finding.ts'
 import { withRedis } from './redis.ts'
@@ -38,11 +38,11 @@ interface UsedVersion {
 }
 
 function judgeWorkers({ step, names }: { step: string; names: readonly string[] }): Finding {
-  const processes = names.map((name) => readProcessTag(name)?.process ?? 'one without a name')
+  const processes = new Set(names.map((name) => readProcessTag(name)?.process ?? 'one without a name'))
   return finding(
     `workers on ${step}`,
     names.length > 0,
-    names.length === 0 ? `no worker on ${step}` : processes.join(', '),
+    names.length === 0 ? `no worker on ${step}` : [...processes].join(', '),
     START_WORKERS,
   )
 }
@@ -62,7 +62,7 @@ function judgeVersions(used: readonly UsedVersion[]): Finding {
 
 /** As BullMQ names the connection on which a worker waits: prefix, queue in base64, and the worker's name if any. */
 function isWorkerOf(namespace: string, step: string): (name: string) => boolean {
-  const base = `${queuePrefix(namespace)}:${Buffer.from(step).toString('base64')}`
+  const base = `${queuePrefix(namespace, step)}:${Buffer.from(step).toString('base64')}`
   return (name) => name === base || name.startsWith(`${base}:w:`)
 }
 
@@ -73,15 +73,16 @@ function versionOf(connection: string): UsedVersion {
     : { version: tag.version, by: tag.process }
 }
 
-async function connectionNames(redis: Redis): Promise<string[]> {
-  const list = (await redis.client('LIST')) as string
-  return [...list.matchAll(/ name=(\S+)/g)].map(([, name = '']) => name)
+/** A process that uses a cluster is known to each of its servers that it talks to. */
+async function connectionNames(redis: RedisClient): Promise<string[]> {
+  const lists = await Promise.all(mastersOf(redis).map((node) => node.client('LIST') as Promise<string>))
+  return [...lists.join('\n').matchAll(/ name=(\S+)/g)].map(([, name = '']) => name)
 }
 
 /** What the process that opened a queue last has written there; read past the library, whose reading writes it. */
-async function versionsOfQueues(redis: Redis, namespace: string): Promise<UsedVersion[]> {
+async function versionsOfQueues(redis: RedisClient, namespace: string): Promise<UsedVersion[]> {
   const versions = await Promise.all(
-    JOBS.map(({ step }) => redis.hget(`${queuePrefix(namespace)}:${step}:meta`, 'version')),
+    JOBS.map(({ step }) => redis.hget(`${queuePrefix(namespace, step)}:${step}:meta`, 'version')),
   )
   return versions.flatMap((version) =>
     version === null

@@ -1,6 +1,8 @@
 import { readlink } from 'node:fs/promises'
 import { Redis } from 'ioredis'
-import { redisNow } from '../../src/platform/redis/clock.ts'
+import { openCluster } from '../../src/platform/redis/client.ts'
+import { namesCluster } from '../../src/platform/node-urls.ts'
+import { mastersOf, nodeName, type RedisClient } from '../../src/platform/redis/nodes.ts'
 import { hostOf } from '../../src/platform/service-error.ts'
 import { checkClock } from './clock.ts'
 import { checkServerDisk } from './disk.ts'
@@ -10,9 +12,12 @@ import { checkVersion } from './versions.ts'
 const TIMEOUT_MS = 5_000
 /** A Redis that never evicts refuses every write once it is full. */
 const FULL = 0.8
+/** Of every cluster. */
+const SLOTS = '16384'
 
 interface Examined {
   redis: Redis
+  /** The name of the setting, and of the server where the setting names several. */
   setting: string
   /** What the server tells of itself; undefined when it does not. */
   field: (name: string) => string | undefined
@@ -29,46 +34,76 @@ export async function checkRedis(
   url: string,
   { durable }: { durable: boolean },
 ): Promise<Finding[]> {
-  const what = `Redis ${hostOf(url)} (${setting})`
-  return withRedis(
-    url,
-    (error) => [unusable(what, error, startCommand(setting))],
-    async (redis) => {
-      const info = await redis.info()
-      const { hostname, port } = new URL(url)
-      const examined: Examined = {
-        redis,
-        setting,
-        field: (name) => new RegExp(`^${name}:(\\S+)`, 'm').exec(info)?.[1],
-        cli: `redis-cli -h ${hostname} -p ${port || '6379'}`,
-      }
-      return [
-        checkVersion(what, 'Redis', examined.field('redis_version') ?? 'unknown'),
-        checkEviction(examined),
-        ...(durable ? [await checkAppendOnly(examined)] : []),
-        checkWrites(examined),
-        checkMemory(examined),
-        await checkClock(`${setting} clock`, () => redisNow(redis)),
-        await ifTold(`${setting} disk`, () => checkDataFolder(examined)),
-      ]
-    },
+  const refused = (address: string) => (error: unknown) => [
+    unusable(`Redis ${address} (${setting})`, error, startCommand(setting)),
+  ]
+  return withRedis(url, refused(hostOf(url)), async (redis) => {
+    const isCluster = namesCluster(url)
+    const servers = mastersOf(redis).map((node) => {
+      const name = isCluster ? `${setting} ${nodeName(node)}` : setting
+      return checkServer(node, name, durable).catch(refused(nodeName(node)))
+    })
+    return [
+      ...(isCluster ? [await checkCluster(redis, setting)] : []),
+      ...(await Promise.all(servers)).flat(),
+    ]
+  })
+}
+
+/** All keys have a master, as far as the server that answers knows. */
+async function checkCluster(redis: RedisClient, setting: string): Promise<Finding> {
+  const info = await redis.cluster('INFO')
+  const field = (name: string) => new RegExp(`^${name}:(\\S+)`, 'm').exec(info)?.[1] ?? 'not told'
+  const isWhole = field('cluster_state') === 'ok' && field('cluster_slots_ok') === SLOTS
+  return finding(
+    `${setting} cluster`,
+    isWhole,
+    `${field('cluster_size')} masters, state ${field('cluster_state')}, ${field('cluster_slots_ok')} of ${SLOTS} slots served`,
+    'redis-cli --cluster check with any of its servers tells which one is away; start it',
   )
+}
+
+async function checkServer(redis: Redis, setting: string, durable: boolean): Promise<Finding[]> {
+  const info = await redis.info()
+  const { host, port } = redis.options
+  const examined: Examined = {
+    redis,
+    setting,
+    field: (name) => new RegExp(`^${name}:(\\S+)`, 'm').exec(info)?.[1],
+    cli: `redis-cli -h ${host} -p ${port}`,
+  }
+  return [
+    checkVersion(
+      `Redis ${nodeName(redis)} (${setting.split(' ')[0]})`,
+      'Redis',
+      examined.field('redis_version') ?? 'unknown',
+    ),
+    checkEviction(examined),
+    ...(durable ? [await checkAppendOnly(examined)] : []),
+    checkWrites(examined),
+    checkMemory(examined),
+    await checkClock(`${setting} clock`, () => timeOf(redis)),
+    await ifTold(`${setting} disk`, () => checkDataFolder(examined)),
+  ]
+}
+
+async function timeOf(redis: Redis): Promise<number> {
+  const [seconds, microseconds] = await redis.time()
+  return Number(seconds) * 1_000 + Math.floor(Number(microseconds) / 1_000)
 }
 
 /** Runs checks on a connection of their own; `failed` makes the findings of a server that does not answer. */
 export async function withRedis(
   url: string,
   failed: (error: unknown) => Finding[],
-  checks: (redis: Redis) => Promise<Finding[]>,
+  checks: (redis: RedisClient) => Promise<Finding[]>,
 ): Promise<Finding[]> {
-  const redis = new Redis(url, {
-    lazyConnect: true,
-    connectTimeout: TIMEOUT_MS,
-    commandTimeout: TIMEOUT_MS,
-    retryStrategy: () => null,
-  })
+  const options = { lazyConnect: true, connectTimeout: TIMEOUT_MS, commandTimeout: TIMEOUT_MS }
+  const redis = namesCluster(url)
+    ? openCluster(url, options)
+    : new Redis(url, { ...options, retryStrategy: () => null })
   let lastError: unknown
-  redis.on('error', (error) => (lastError = error))
+  redis.on('error', (error: Error & { lastNodeError?: Error }) => (lastError = error.lastNodeError ?? error))
   try {
     await redis.connect()
     return await checks(redis)

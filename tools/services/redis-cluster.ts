@@ -56,7 +56,7 @@ function firstSlot(master: number): number {
 async function untilFormed(node: Redis): Promise<void> {
   const end = Date.now() + FORMED_WITHIN_MS
   for (;;) {
-    const info = String(await node.cluster('INFO'))
+    const info = await node.cluster('INFO')
     if (info.includes('cluster_state:ok') && info.includes(`cluster_known_nodes:${MASTERS}`)) return
     if (Date.now() > end) throw new ServiceDied(`the nodes of redis-cluster did not find together:\n${info}`)
     await sleep(LOOK_EVERY_MS)

@@ -2,7 +2,6 @@
  * The net, second half: reservations that the broker or PostgreSQL does not have, or whose verdict Redis has not heard
  * of. Reads only aged entries of the reservation log; on the usual way an entry lives for milliseconds.
  */
-import type { Redis } from 'ioredis'
 import type { Knex } from 'knex'
 import type { ReservationAccepted } from '../../src/contracts/messages/reservation-accepted.ts'
 import { verdictOf } from '../../src/orders/decide.ts'
@@ -10,6 +9,7 @@ import { findReservations, type ReservationRow } from '../../src/orders/inbox.ts
 import { Loop } from '../../src/platform/loop.ts'
 import type { Logger } from '../../src/platform/logger.ts'
 import type { Scripts } from '../../src/platform/redis/define-script.ts'
+import type { RedisClient } from '../../src/platform/redis/nodes.ts'
 import { agedEntries, type LogEntry } from '../../src/reserve/log.ts'
 import { endLogEntries } from '../../src/reserve/rebuilding.ts'
 import type { spikeScripts } from '../../src/reserve/scripts.ts'
@@ -29,7 +29,7 @@ const MAX_PAGES = 5
 
 interface LogRelayDependencies {
   knex: Knex
-  redis: Redis
+  redis: RedisClient
   scripts: Pick<Scripts<typeof spikeScripts>, 'confirm' | 'markPaid' | 'release'>
   republisher: Republisher
   /** Reservations that wait in the broker, of all events. */
@@ -111,7 +111,7 @@ async function relayEntries(
 
 /** Applied verdicts have ended the entries that their records knew; this ends those of records that Redis has lost. */
 async function endEntries(
-  redis: Redis,
+  redis: RedisClient,
   eventId: string,
   entries: readonly LogEntry[],
   decided: readonly ReservationRow[],

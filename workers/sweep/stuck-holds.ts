@@ -3,7 +3,6 @@
  * reservation log may have lost its entry. They are published again, and given up only when they are in none of the
  * queues. Age alone never decides while a backlog exists.
  */
-import type { Redis } from 'ioredis'
 import type { Knex } from 'knex'
 import type { ReservationAccepted } from '../../src/contracts/messages/reservation-accepted.ts'
 import { expireHolds, GIVEN_UP_AFTER_MS, NO_REQUEST, SETTLED_MS } from '../../src/expire.ts'
@@ -11,6 +10,7 @@ import { findReservations } from '../../src/orders/inbox.ts'
 import { Loop } from '../../src/platform/loop.ts'
 import type { Logger } from '../../src/platform/logger.ts'
 import type { Scripts } from '../../src/platform/redis/define-script.ts'
+import type { RedisClient } from '../../src/platform/redis/nodes.ts'
 import { readGate } from '../../src/reserve/gate.ts'
 import type { spikeScripts } from '../../src/reserve/scripts.ts'
 import { takenUnits, type TakenUnits } from '../../src/reserve/taken-units.ts'
@@ -21,7 +21,7 @@ import type { Republisher } from '../relay/republisher.ts'
 
 interface StuckHoldsDependencies {
   knex: Knex
-  redis: Redis
+  redis: RedisClient
   scripts: Pick<Scripts<typeof spikeScripts>, 'release'>
   republisher: Republisher
   /** Reservations that wait in the broker, of all events. */

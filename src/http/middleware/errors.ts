@@ -51,6 +51,6 @@ function isRedisDown(error: unknown): boolean {
     name === 'MaxRetriesPerRequestError' ||
     message === 'Command timed out' ||
     message === 'Connection is closed.' ||
-    /^(LOADING|READONLY|OOM|MISCONF) /.test(message ?? '')
+    /^(LOADING|READONLY|OOM|MISCONF|CLUSTERDOWN) |^Too many Cluster redirections/.test(message ?? '')
   )
 }

@@ -1,6 +1,6 @@
 import { isIP } from 'node:net'
-import type { Redis } from 'ioredis'
 import { subscriberOf } from '../../platform/networks.ts'
+import type { RedisClient } from '../../platform/redis/nodes.ts'
 import { Outage, RateWindow, type Taken } from '../../platform/redis/rate-window.ts'
 import { LIMITS } from '../contract/limits.ts'
 import type { LimitClass } from '../contract/route.ts'
@@ -11,7 +11,7 @@ import type { Guards } from '../mount.ts'
 /** The windows in front of the routes, told to the client (draft-ietf-httpapi-ratelimit-headers). */
 export function limitGuards(deps: {
   enabled: boolean
-  redis: Redis
+  redis: RedisClient
   namespace: string
 }): Pick<Guards, 'limitAddress' | 'limitUser'> {
   const open: Middleware = (_ctx, next) => next()
@@ -45,7 +45,7 @@ export function limitGuards(deps: {
 /** All routes of a class share its window. */
 function windowsBy(
   who: 'address' | 'user',
-  { redis, namespace, outage }: { redis: Redis; namespace: string; outage: Outage },
+  { redis, namespace, outage }: { redis: RedisClient; namespace: string; outage: Outage },
 ): Map<LimitClass, RateWindow> {
   const windows = new Map<LimitClass, RateWindow>()
   for (const [limit, { [who]: window, withoutRedis }] of Object.entries(LIMITS)) {

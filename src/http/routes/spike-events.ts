@@ -1,5 +1,5 @@
-import type { Redis } from 'ioredis'
 import type { Actor } from '../../audit/audit.ts'
+import type { RedisClient } from '../../platform/redis/nodes.ts'
 import { Remaining } from '../../reserve/remaining.ts'
 import type { Rebuilt } from '../../rebuild.ts'
 import { tallyOf, type RidFinding } from '../../reconcile.ts'
@@ -25,7 +25,7 @@ export function spikeEventHandlers(deps: {
   sale: SaleDependencies
   rebuild: (eventId: string, actor: Actor) => Promise<Rebuilt>
   repair: (eventId: string, options: { dryRun: boolean }, actor: Actor) => Promise<RepairResult>
-  redis: Redis
+  redis: RedisClient
 }): HandlersOf<typeof spikeEventRoutes> {
   const { knex } = deps.sale
   const remaining = new Remaining(deps.redis, deps.sale.log)

@@ -1,6 +1,6 @@
 import { Queue, type Job, type JobsOptions } from 'bullmq'
-import type { Redis } from 'ioredis'
 import type { z } from 'zod'
+import type { RedisClient } from '../redis/nodes.ts'
 import { isTracing, spanInEach } from '../telemetry/trace.ts'
 import { readTraceparent } from '../telemetry/traceparent.ts'
 
@@ -29,15 +29,18 @@ export function defineJob<Step extends string, Payload>(
   return definition
 }
 
-/** All keys of the queues share this hash tag, which BullMQ needs on Redis Cluster. */
-export function queuePrefix(namespace: string): string {
-  return `{${namespace}}`
+/**
+ * What the keys of a queue begin with. It is a hash tag: BullMQ needs all keys of a queue on one server of a cluster, and
+ * the queues may be on different ones.
+ */
+export function queuePrefix(namespace: string, step: string): string {
+  return `{${namespace}:${step}}`
 }
 
-export function openQueue(step: string, namespace: string, redis: Redis): Queue {
+export function openQueue(step: string, namespace: string, redis: RedisClient): Queue {
   const queue = new Queue(step, {
     connection: redis,
-    prefix: queuePrefix(namespace),
+    prefix: queuePrefix(namespace, step),
     // A dead Redis must be an error to the producer now, not a promise that waits for ever.
     skipWaitingForReady: true,
   })
@@ -68,7 +71,7 @@ export class JobProducer<Step extends string, Payload> {
   readonly queue: Queue
   readonly #definition: JobDefinition<Step, Payload>
 
-  constructor(definition: JobDefinition<Step, Payload>, namespace: string, redis: Redis) {
+  constructor(definition: JobDefinition<Step, Payload>, namespace: string, redis: RedisClient) {
     this.#definition = definition
     this.queue = openQueue(definition.step, namespace, redis)
   }

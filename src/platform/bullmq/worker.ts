@@ -1,6 +1,6 @@
 import { DelayedError, UnrecoverableError, Worker, type Job } from 'bullmq'
-import type { Redis } from 'ioredis'
 import type { Logger } from '../logger.ts'
+import type { RedisClient } from '../redis/nodes.ts'
 import { inTrace, isTracing, span } from '../telemetry/trace.ts'
 import { traceIdOf } from '../telemetry/traceparent.ts'
 import { queuePrefix, traceparentOf, type JobDefinition } from './job.ts'
@@ -53,7 +53,7 @@ interface StepWorkerOptions<Step extends string, Payload> {
   watch?: JobWatch
   concurrency: number
   namespace: string
-  connection: Redis
+  connection: RedisClient
   log: Logger
 }
 
@@ -74,7 +74,7 @@ export function startStepWorker<Step extends string, Payload>(
   const worker = new Worker(definition.step, (job, token) => runJob(definition, handler, job, token), {
     name: PROCESS_TAG,
     connection: options.connection,
-    prefix: queuePrefix(options.namespace),
+    prefix: queuePrefix(options.namespace, definition.step),
     concurrency: options.concurrency,
     lockDuration: 10_000,
     stalledInterval: 5_000,

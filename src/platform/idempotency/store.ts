@@ -3,8 +3,8 @@
  * are counted, and long answers as several, because Redis keeps the stock too: nobody may fill it with answers.
  */
 import { randomUUID } from 'node:crypto'
-import type { Redis } from 'ioredis'
 import { defineScript, loadScripts, type Scripts } from '../redis/define-script.ts'
+import type { RedisClient } from '../redis/nodes.ts'
 
 /** A mark of a process that has died ends then, and the request may be tried again. */
 const UNDER_WAY_MS = 60_000
@@ -56,7 +56,7 @@ export class IdempotencyStore {
   readonly #scripts: Scripts<typeof idempotencyScripts>
   readonly #prefix: string
 
-  constructor(redis: Redis, namespace: string) {
+  constructor(redis: RedisClient, namespace: string) {
     this.#scripts = loadScripts(redis, idempotencyScripts)
     this.#prefix = `${namespace}:idem:`
   }

@@ -4,8 +4,8 @@
  */
 import { readFileSync } from 'node:fs'
 import { basename } from 'node:path'
-import type { Redis } from 'ioredis'
 import { isTracing, span, type SpanAttributes } from '../telemetry/trace.ts'
+import type { RedisClient } from './nodes.ts'
 
 export interface ScriptDefinition<Input, Reply> {
   /** Location of the `.lua` file. */
@@ -55,7 +55,7 @@ export function readHeader(lua: string): Header {
  * Registers all scripts on a client and returns them as functions.
  * @throws when a file is missing or its header is out of order, so that a broken build fails at boot
  */
-export function loadScripts<D extends Definitions>(redis: Redis, definitions: D): Scripts<D> {
+export function loadScripts<D extends Definitions>(redis: RedisClient, definitions: D): Scripts<D> {
   const entries = Object.entries(definitions).map(([name, definition]) => [
     name,
     registerScript(redis, definition as ScriptDefinition<unknown, unknown>),
@@ -64,7 +64,7 @@ export function loadScripts<D extends Definitions>(redis: Redis, definitions: D)
 }
 
 function registerScript(
-  redis: Redis,
+  redis: RedisClient,
   definition: ScriptDefinition<unknown, unknown>,
 ): (input: unknown) => Promise<unknown> {
   const lua = readFileSync(definition.file, 'utf8')

@@ -1,6 +1,6 @@
-import type { Redis } from 'ioredis'
 import { RateLimiterMemory, RateLimiterRedis, RateLimiterRes } from 'rate-limiter-flexible'
 import { withinTime } from '../time-limit.ts'
+import type { RedisClient } from './nodes.ts'
 
 /** A count that can be made here as well is not worth more waiting. */
 const ANSWER_WITHIN_MS = 500
@@ -20,7 +20,7 @@ export class Outage {
 }
 
 interface RateWindowOptions {
-  redis: Redis
+  redis: RedisClient
   /** Shared with other windows of the same Redis. */
   outage?: Outage
   /** Prefix of the keys in Redis. */

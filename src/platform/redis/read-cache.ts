@@ -6,11 +6,11 @@
  * old row can not undo a write. For that the writer's entry has to outlive every load that began before it:
  * loads end with the statement timeout, which is far below the time to live.
  */
-import type { Redis } from 'ioredis'
 import { z } from 'zod'
 import type { Logger } from '../logger.ts'
 import { withinTime } from '../time-limit.ts'
 import { defineScript, loadScripts, type Scripts } from './define-script.ts'
+import type { RedisClient } from './nodes.ts'
 
 /** How long a value may be stale at most: when the write that should have replaced it could not reach Redis. */
 const TTL_MS = 30_000
@@ -32,7 +32,7 @@ export const cacheScripts = {
 export type Lookup = 'hit' | 'miss' | 'failure'
 
 export interface ReadCacheOptions<V> {
-  redis: Redis
+  redis: RedisClient
   /** What the keys begin with. Another name when the shape of the values changes. */
   prefix: string
   /** Reads the source; undefined for what does not exist, which is not kept. */

@@ -42,8 +42,8 @@ describe('the hub of live pages', () => {
     const queueRedis = createQueueRedis(config.queueRedisUrl, 'spike-test', log)
     knex.on('query', () => asked++)
     for (const client of [redis, queueRedis]) {
-      const send = client.sendCommand.bind(client)
-      client.sendCommand = (...command) => {
+      const send = client.sendCommand.bind(client) as (...command: unknown[]) => unknown
+      client.sendCommand = (...command: unknown[]) => {
         asked++
         return send(...command)
       }

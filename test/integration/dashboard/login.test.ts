@@ -1,5 +1,6 @@
 import { expect } from 'chai'
 import { after, before, beforeEach, describe, it } from 'mocha'
+import { queuePrefix } from '../../../src/platform/bullmq/job.ts'
 import { hashPassword } from '../../../src/users/passwords.ts'
 import { issueToken, tokenKey } from '../../../src/users/tokens.ts'
 import { createAccount, type Account } from '../../factories/accounts.ts'
@@ -184,7 +185,7 @@ describe('the way into the dashboard', () => {
       { 'x-xsrf-token': own['x-xsrf-token'].slice(1) },
     ])
       expect((await pause(headers)).status).to.equal(403)
-    const meta = `{${world.config.namespace}}:close-order:meta`
+    const meta = `${queuePrefix(world.config.namespace, 'close-order')}:close-order:meta`
     expect(await world.queueRedis.hget(meta, 'paused')).to.equal(null)
     expect((await dashboard('POST', '/logout', { headers: { cookie } })).status).to.equal(403)
     await opens({ cookie })
@@ -223,9 +224,12 @@ describe('the way into the dashboard', () => {
       ] as const)
         expect((await dashboard(method, path, { headers: { ...session, ...headers } })).status).to.equal(403)
     }
-    expect(await world.queueRedis.hget(`{${world.config.namespace}}:close-order:meta`, 'paused')).to.equal(
-      null,
-    )
+    expect(
+      await world.queueRedis.hget(
+        `${queuePrefix(world.config.namespace, 'close-order')}:close-order:meta`,
+        'paused',
+      ),
+    ).to.equal(null)
     const own = { origin: world.dashboardUrl, 'sec-fetch-site': 'same-origin' }
     expect((await sendLogin(dashboard, operator, own)).status).to.equal(302)
     // What a browser sends when a policy keeps its referrer back.

@@ -6,8 +6,9 @@ import { JOBS } from '../../../src/contracts/jobs/registry.ts'
 import { readLag, type LagDependencies } from '../../../src/figures/lag.ts'
 import { openQueue } from '../../../src/platform/bullmq/job.ts'
 import { createPostgres } from '../../../src/platform/postgres/client.ts'
-import { redisNow } from '../../../src/platform/redis/clock.ts'
 import { createQueueRedis, createRedis } from '../../../src/platform/redis/client.ts'
+import type { RedisClient } from '../../../src/platform/redis/nodes.ts'
+import { serverOf } from '../../../src/platform/redis/server.ts'
 import { spikeKeys } from '../../../src/reserve/keys.ts'
 import { createSale } from '../../factories/sales.ts'
 import { createWorld, type World } from '../../support/world.ts'
@@ -57,7 +58,7 @@ describe('readLag', () => {
   })
 
   it('counts jobs by state, and tells for how long the next one has been due', async () => {
-    const now = await redisNow(world.queueRedis)
+    const now = await timeOf(world.queueRedis)
     const { 'create-order': queue, 'dead-letter': dead } = deps.queues
     await queue.add('create-order', {}, { timestamp: now - 3 * MINUTE_MS })
     await queue.add('create-order', {}, { timestamp: now })
@@ -72,7 +73,7 @@ describe('readLag', () => {
 
   it('counts the wait of a delayed job from when it was due', async () => {
     const queue = deps.queues['close-order']
-    const now = await redisNow(world.queueRedis)
+    const now = await timeOf(world.queueRedis)
     const job = await queue.add('close-order', {}, { timestamp: now - 5 * MINUTE_MS, delay: 4 * MINUTE_MS })
     await job.promote()
     const { steps } = await readLag(deps)
@@ -95,7 +96,7 @@ describe('readLag', () => {
 
   it('counts the reservation logs of all followed events, by the clock of Redis', async () => {
     const [first, second, draftless] = [await createSale(world), await createSale(world), uuidv7()]
-    const now = await redisNow(world.redis)
+    const now = await timeOf(world.redis)
     const write = (id: string, ms: number) => world.redis.xadd(spikeKeys(id).log, `${ms}-0`, 'rid', 'x')
     await write(first, now - 10_000)
     await write(first, now)
@@ -140,3 +141,7 @@ describe('readLag', () => {
     }
   })
 })
+
+async function timeOf(redis: RedisClient): Promise<number> {
+  return (await serverOf(redis, 'any')).nowMs
+}

@@ -1,10 +1,10 @@
 import { randomBytes, randomUUID } from 'node:crypto'
 import { expect } from 'chai'
-import type { Redis } from 'ioredis'
 import { after, before, beforeEach, describe, it } from 'mocha'
 import { createLogger, type Logger } from '../../../src/platform/logger.ts'
 import { createRedis } from '../../../src/platform/redis/client.ts'
 import { ReadCache, type Lookup } from '../../../src/platform/redis/read-cache.ts'
+import type { RedisClient } from '../../../src/platform/redis/nodes.ts'
 import { Proxy } from '../../support/proxy.ts'
 import { until } from '../../support/wait.ts'
 import { serverUrls } from '../../support/world.ts'
@@ -28,8 +28,8 @@ function gate(): { opened: Promise<void>; open: () => void } {
 describe('the read cache', () => {
   const { REDIS_URL } = serverUrls()
   const silent = createLogger('test', 'silent')
-  const clients: Redis[] = []
-  let redis: Redis
+  const clients: RedisClient[] = []
+  let redis: RedisClient
   let prefix: string
   /** The source: what it holds, and how often it was read. */
   let source: Map<string, Row>
@@ -45,14 +45,14 @@ describe('the read cache', () => {
   })
   after(() => clients.forEach((client) => client.disconnect()))
 
-  function connect(url = REDIS_URL): Redis {
+  function connect(url = REDIS_URL): RedisClient {
     const client = createRedis(url, 'spike-test', silent)
     clients.push(client)
     return client
   }
 
   /** The cache of one process. @param waitFor holds every load back after it has read the source */
-  function process(options: { client?: Redis; waitFor?: Promise<void>; log?: Logger } = {}) {
+  function process(options: { client?: RedisClient; waitFor?: Promise<void>; log?: Logger } = {}) {
     const lookups: Record<Lookup, number> = { hit: 0, miss: 0, failure: 0 }
     const cache = new ReadCache<Row>({
       redis: options.client ?? redis,

@@ -1,12 +1,12 @@
 import { expect } from 'chai'
 import { after, afterEach, before, beforeEach, describe, it } from 'mocha'
-import type { Redis } from 'ioredis'
 import { clearEvent } from '../../../src/clear.ts'
 import { readConservation } from '../../../src/conservation.ts'
 import { judgeStores } from '../../../src/figures/invariants.ts'
 import { contactDurableRedis, contactRedis, createRedis } from '../../../src/platform/redis/client.ts'
-import { serverRunId } from '../../../src/platform/redis/info.ts'
+import { serverOf } from '../../../src/platform/redis/server.ts'
 import { ServiceError } from '../../../src/platform/service-error.ts'
+import type { RedisClient } from '../../../src/platform/redis/nodes.ts'
 import { spikeKeys } from '../../../src/reserve/keys.ts'
 import { checkRedis } from '../../../tools/doctor/redis.ts'
 import { createSale } from '../../factories/sales.ts'
@@ -36,9 +36,10 @@ describe('a stock Redis of our own', function () {
       const untouched = await createSale(world)
       await orderUnits(world, sold, 2)
       await world.start('workers')
-      const firstRun = await serverRunId(world.redis)
+      const runOf = async () => (await serverOf(world.redis, spikeKeys(sold).gate)).runId
+      const firstRun = await runOf()
       await server.crash()
-      const secondRun = await until('Redis', () => serverRunId(world.redis).catch(() => undefined))
+      const secondRun = await until('Redis', () => runOf().catch(() => undefined))
       expect(secondRun).not.to.equal(firstRun)
       for (const eventId of [sold, untouched])
         await until('the gate of the second run', async () => {
@@ -69,7 +70,7 @@ describe('a stock Redis of our own', function () {
   })
 
   describe('is refused', () => {
-    let client: Redis
+    let client: RedisClient
     beforeEach(() => {
       client = createRedis(server.url, 'spike-test', world.log)
     })

@@ -1,7 +1,7 @@
 import { expect } from 'chai'
 import { after, before, describe, it } from 'mocha'
 import { v7 as uuidv7 } from 'uuid'
-import { serverRunId } from '../../../src/platform/redis/info.ts'
+import { serverOf } from '../../../src/platform/redis/server.ts'
 import { spikeKeys } from '../../../src/reserve/keys.ts'
 import { followEvent, pauseSale, publishSale, resumeSale } from '../../../src/sale.ts'
 import { SYSTEM } from '../../../src/audit/audit.ts'
@@ -52,7 +52,7 @@ describe('running a sale', () => {
       paid: '0',
       per_user_limit: '2',
       lapse_limit: '3',
-      run_id: await serverRunId(world.redis),
+      run_id: (await serverOf(world.redis, spikeKeys(id).gate)).runId,
     })
     const audit = await world.knex('audit_log').where({ target: id, action: 'spike-event.publish' })
     expect(audit).to.have.length(1)

@@ -1,12 +1,12 @@
 import { expect } from 'chai'
 import type { Worker } from 'bullmq'
-import type { Redis } from 'ioredis'
 import { after, afterEach, before, beforeEach, describe, it } from 'mocha'
 import { v7 as uuidv7 } from 'uuid'
 import { z } from 'zod'
 import { defineJob, JobProducer } from '../../../src/platform/bullmq/job.ts'
 import { startStepWorker, type ExhaustedJob, type JobHandler } from '../../../src/platform/bullmq/worker.ts'
 import { createWorkerRedis } from '../../../src/platform/redis/client.ts'
+import type { RedisClient } from '../../../src/platform/redis/nodes.ts'
 import { until } from '../../support/wait.ts'
 import { createWorld, type World } from '../../support/world.ts'
 
@@ -25,7 +25,7 @@ const definition = defineJob({
 
 describe('the worker of a step', () => {
   let world: World
-  let connection: Redis
+  let connection: RedisClient
   let producer: JobProducer<'test-step', { name: string }>
   let worker: Worker | undefined
   let exhausted: ExhaustedJob[]

@@ -1,6 +1,5 @@
 import { expect } from 'chai'
 import type { Worker } from 'bullmq'
-import type { Redis } from 'ioredis'
 import { after, afterEach, before, beforeEach, describe, it } from 'mocha'
 import { v7 as uuidv7 } from 'uuid'
 import { z } from 'zod'
@@ -8,6 +7,7 @@ import { defineJob, JobProducer } from '../../../src/platform/bullmq/job.ts'
 import { Watchdog } from '../../../src/platform/bullmq/watchdog.ts'
 import { startStepWorker } from '../../../src/platform/bullmq/worker.ts'
 import { createQueueRedis, createWorkerRedis } from '../../../src/platform/redis/client.ts'
+import type { RedisClient } from '../../../src/platform/redis/nodes.ts'
 import { Proxy } from '../../support/proxy.ts'
 import { until } from '../../support/wait.ts'
 import { createWorld, type World } from '../../support/world.ts'
@@ -27,13 +27,14 @@ const MANY_LOOKS = 15
 
 describe('the watchdog of a worker', () => {
   let world: World
-  let connection: Redis
+  let connection: RedisClient
   let producer: JobProducer<'test-step', { name: string }>
   let proxy: Proxy
-  let watching: Redis
+  let watching: RedisClient
   let watched: JobProducer<'test-step', { name: string }>
   let watchdog: Watchdog
   let worker: Worker | undefined
+  let namespace: string
   let looks: number
   let exits: number
   before(async () => {
@@ -43,7 +44,7 @@ describe('the watchdog of a worker', () => {
     watching = createQueueRedis(proxy.urlOf(world.config.queueRedisUrl), 'test watchdog', world.log)
   })
   beforeEach(() => {
-    const namespace = `${world.config.namespace}-${uuidv7()}`
+    namespace = `${world.config.namespace}-${uuidv7()}`
     producer = new JobProducer(definition, namespace, world.queueRedis)
     watched = new JobProducer(definition, namespace, watching)
     looks = exits = 0
@@ -80,7 +81,7 @@ describe('the watchdog of a worker', () => {
       exhausted: async () => undefined,
       isOutage: () => false,
       concurrency: 2,
-      namespace: producer.queue.opts.prefix?.slice(1, -1) ?? '',
+      namespace,
       connection,
       log: world.log,
     })

@@ -15,10 +15,14 @@ import { Cleanup, runCommand } from '../tools/lib/command.ts'
 import { build, provideEnvironment } from '../tools/lib/set-up.ts'
 import { drawChart } from './lib/chart.ts'
 import { describeMachine, machineLine } from './lib/machine.ts'
+import { whole } from './lib/options.ts'
 import { figure, summarise, type Measured, type Round } from './lib/summary.ts'
 import { tableOf } from './lib/table.ts'
 import type { BenchWorld, Ratio } from './ratio.ts'
 import { RATIOS } from './ratios/index.ts'
+
+/** Rounds, and seconds of each. */
+const MOST = 1_000
 
 const say = (line: string) => process.stderr.write(`${line}\n`)
 
@@ -76,19 +80,12 @@ function readOptions(): Options {
   if (unknown.length > 0) throw new Error(`--only does not know ${unknown.join(', ')}`)
   return {
     ratios: RATIOS.filter(({ id }) => only?.includes(id) ?? true),
-    rounds: whole('rounds', values.rounds),
-    seconds: whole('seconds', values.seconds),
+    rounds: whole('rounds', values.rounds, MOST),
+    seconds: whole('seconds', values.seconds, MOST),
     big: values.big,
     json: values.json,
     svg: values.svg,
   }
-}
-
-function whole(name: string, text: string): number {
-  const n = Number(text)
-  if (!Number.isInteger(n) || n < 1 || n > 1_000)
-    throw new Error(`--${name} must be a whole number from 1 to 1000`)
-  return n
 }
 
 function worldOf(env: NodeJS.ProcessEnv, own: Cleanup, { seconds, big }: Options): BenchWorld {

@@ -3,6 +3,7 @@ import { fork, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import { freePort } from '../../tools/lib/set-up.ts'
+import type { FloodJob, FloodResult } from '../load/flood.ts'
 import type { LoadJob, LoadResult } from '../load/job.ts'
 import type { ListJob } from '../load/list.ts'
 
@@ -48,11 +49,27 @@ export async function runJob(
   }
 }
 
+/** Hands a job to the flood. Its process is watched too, so its id is told. @throws when it fails */
+export async function runFlood(job: FloodJob, began: (pid: number) => void): Promise<FloodResult> {
+  const file = 'load/flood.ts'
+  const child = start(file, process.env)
+  try {
+    await heard(child, file)
+    const result = heard(child, file)
+    child.send(job)
+    began(child.pid ?? 0)
+    return (await result) as FloodResult
+  } finally {
+    await stop(child)
+  }
+}
+
 function start(file: string, env: NodeJS.ProcessEnv): ChildProcess {
   return fork(fileURLToPath(new URL(file, BENCH)), {
     cwd: fileURLToPath(new URL('../', BENCH)),
     env,
     execArgv: ['--import', 'tsx'],
+    serialization: 'advanced', // columns of numbers go as they are
     stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
     detached: true, // a Ctrl-C reaches it through us
   })

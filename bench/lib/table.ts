@@ -12,9 +12,14 @@ export function tableOf(measured: readonly Measured[]): string {
     one.met ? 'yes' : 'NO',
   ])
   const head = ['id', 'what', 'subject', 'reference', 'ratio', 'goal', 'met']
+  return textTable(head, rows)
+}
+
+export function textTable(head: readonly string[], rows: readonly (readonly string[])[]): string {
   const all = [head, ...rows]
   const widths = head.map((_name, column) => Math.max(...all.map((row) => row[column]?.length ?? 0)))
-  const line = (cells: string[]) => `| ${cells.map((cell, i) => cell.padEnd(widths[i] ?? 0)).join(' | ')} |`
+  const line = (cells: readonly string[]) =>
+    `| ${cells.map((cell, i) => cell.padEnd(widths[i] ?? 0)).join(' | ')} |`
   const rule = `|${widths.map((width) => '-'.repeat(width + 2)).join('|')}|`
   return [line(head), rule, ...rows.map(line)].join('\n')
 }

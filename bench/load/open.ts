@@ -3,51 +3,11 @@
  * from when it was due, waiting for a connection included. autocannon's rates are none: a connection spends its requests
  * of a second at once and sleeps for the rest of it.
  */
-import { connect, type Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Answers, serveJob, type LoadJob, type LoadResult } from './job.ts'
+import { Wire } from './wire.ts'
 
 const DRAIN_MS = 5_000
-
-/** One kept connection, which carries one request at a time. */
-class Wire {
-  readonly #socket: Socket
-  #received = ''
-  #dueMs = 0
-
-  constructor(
-    host: string,
-    port: number,
-    answered: (wire: Wire, status: number, durationMs: number) => void,
-  ) {
-    this.#socket = connect({ host, port, noDelay: true })
-    this.#socket.setEncoding('latin1')
-    this.#socket.on('data', (text: string) => {
-      this.#received += text
-      const status = completeStatus(this.#received)
-      if (status === undefined) return
-      this.#received = ''
-      answered(this, status, performance.now() - this.#dueMs)
-    })
-  }
-
-  send(request: Buffer, dueMs: number): void {
-    this.#dueMs = dueMs
-    this.#socket.write(request)
-  }
-
-  end(): void {
-    this.#socket.destroy()
-  }
-}
-
-/** The status of an answer that is all there; our servers tell its length. */
-function completeStatus(received: string): number | undefined {
-  const head = received.indexOf('\r\n\r\n')
-  if (head < 0) return undefined
-  const length = Number(/\r\ncontent-length: (\d+)/i.exec(received.slice(0, head))?.[1] ?? 0)
-  return received.length >= head + 4 + length ? Number(received.slice(9, 12)) : undefined
-}
 
 async function run(job: LoadJob): Promise<LoadResult> {
   const { rate } = job
@@ -56,10 +16,14 @@ async function run(job: LoadJob): Promise<LoadResult> {
   const requests = job.headers.map((headers) => encode(job.method, `${hostname}:${port}`, pathname, headers))
   const answers = new Answers()
   const due: { request: Buffer; dueMs: number }[] = []
+  const dueAt = new Map<Wire, number>()
   const send = (wire: Wire) => {
     const next = due.shift()
     if (next === undefined) idle.push(wire)
-    else wire.send(next.request, next.dueMs)
+    else {
+      dueAt.set(wire, next.dueMs)
+      wire.send(next.request)
+    }
   }
   const total = Math.floor(rate * job.seconds)
   if (job.once && total > requests.length) throw new Error(`${total} requests, ${requests.length} buyers`)
@@ -69,10 +33,12 @@ async function run(job: LoadJob): Promise<LoadResult> {
   const idle: Wire[] = Array.from(
     { length: job.connections },
     () =>
-      new Wire(hostname, Number(port), (wire, status, durationMs) => {
-        answers.add(status, durationMs)
-        if (++answered === total) allAnswered()
-        send(wire)
+      new Wire(hostname, Number(port), {
+        answered(wire, { status }) {
+          answers.add(status, performance.now() - (dueAt.get(wire) ?? NaN))
+          if (++answered === total) allAnswered()
+          send(wire)
+        },
       }),
   )
   const wires = [...idle]

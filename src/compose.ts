@@ -6,9 +6,10 @@ import { MessageSigner } from './contracts/messages/signature.ts'
 import { declareTopology, topologyOf } from './contracts/messages/topology.ts'
 import { POOL_MAX } from './contracts/pools.ts'
 import { buy } from './buy.ts'
-import { createApp } from './http/app.ts'
+import { createApp, EXPOSED } from './http/app.ts'
 import { answerBroken } from './http/broken-request.ts'
 import { createApiMetrics } from './http/metrics.ts'
+import { overloadDoor } from './http/overload-door.ts'
 import { settlePayment } from './pay.ts'
 import { SimulatedProvider } from './payments/simulated-provider.ts'
 import type { Config } from './platform/config.ts'
@@ -91,7 +92,11 @@ async function assemble(config: Config, log: Logger, parts: StopList): Promise<R
     log,
   })
   const inFlight = new InFlight(config.maxInFlight)
-  const metrics = createApiMetrics(registry, { inFlight: () => inFlight.count, streams: () => watcher.count })
+  const metrics = createApiMetrics(registry, {
+    inFlight: () => inFlight.count,
+    crowdLimit: () => inFlight.crowdLimit,
+    streams: () => watcher.count,
+  })
   let accepting = true
   const rebuild = { knex, redis, scripts, backlog, log }
   const app = createApp({
@@ -146,6 +151,7 @@ async function assemble(config: Config, log: Logger, parts: StopList): Promise<R
       refusals.start()
       server = await listen(app.callback(), config.host, config.port, {
         inFlight,
+        door: overloadDoor({ app, metrics, corsOrigins: config.corsOrigins, exposed: EXPOSED }),
         onBroken: answerBroken,
         onError: (error) => log.error({ err: error }, 'server error'),
       })

@@ -5,7 +5,7 @@ import { createOrderJob } from '../../src/contracts/jobs/create-order.ts'
 import { queuePrefix } from '../../src/platform/bullmq/job.ts'
 import { infoField } from '../../src/platform/redis/info.ts'
 import { spikeKeys } from '../../src/reserve/keys.ts'
-import type { Arena } from '../lib/arena.ts'
+import { onlyServer, type Arena } from '../lib/arena.ts'
 import { listenerOf, useOf, type ProcessUse } from '../lib/proc.ts'
 
 export const WATCHED = ['API', 'workers', 'generator', 'RabbitMQ', 'Redis'] as const
@@ -72,13 +72,13 @@ export class Watch {
   async #look(): Promise<void> {
     const { redis, queueRedis, config } = this.#arena
     const memoryMb = async (of: typeof redis) =>
-      Number(await infoField(of, 'memory', 'used_memory')) / 2 ** 20
+      Number(await infoField(onlyServer(of), 'memory', 'used_memory')) / 2 ** 20
     const [redisMb, queueRedisMb, lagMs, messages, jobs, undecided] = await Promise.all([
       memoryMb(redis),
       memoryMb(queueRedis),
       this.#lagMs(),
       this.#arena.waiting(reservationAccepted),
-      queueRedis.llen(`${queuePrefix(config.namespace)}:${createOrderJob.step}:wait`),
+      queueRedis.llen(`${queuePrefix(config.namespace, createOrderJob.step)}:${createOrderJob.step}:wait`),
       redis.xlen(spikeKeys(this.#eventId).log),
     ])
     const uses = Object.fromEntries(

@@ -72,7 +72,7 @@ export interface AppDependencies {
 }
 
 /** Headers of answers that browsers of other origins may read. */
-const EXPOSED = [
+export const EXPOSED = [
   'ETag',
   'Idempotent-Replayed',
   'Location',

@@ -4,14 +4,17 @@ import { SECONDS, showGauge } from '../platform/metrics.ts'
 
 export type ApiMetrics = ReturnType<typeof createApiMetrics>
 
-/** @param live read at each scrape: requests that wait or are being worked on, and buyers who listen for a verdict */
+/** @param live read at each scrape: requests in hand, purchases that may be, and buyers who listen for a verdict */
 export function createApiMetrics(
   registry: Registry,
-  live: { inFlight: () => number; streams: () => number },
+  live: { inFlight: () => number; crowdLimit: () => number; streams: () => number },
 ) {
   const registers = [registry]
   showGauge(registry, 'http_requests_in_flight', 'Requests that wait or are being worked on.', {
     read: () => [[{}, live.inFlight()]],
+  })
+  showGauge(registry, 'http_purchases_limit', 'Purchases that may be in flight now.', {
+    read: () => [[{}, live.crowdLimit()]],
   })
   showGauge(registry, 'spike_streams_open', 'Streams of reservations that buyers listen to.', {
     read: () => [[{}, live.streams()]],

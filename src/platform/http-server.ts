@@ -2,7 +2,7 @@ import { createServer, type Server } from 'node:http'
 import { once } from 'node:events'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
-import { fairTurns, type RequestHandler } from './fair-turns.ts'
+import { fairTurns, type Door, type RequestHandler } from './fair-turns.ts'
 import { InFlight } from './in-flight.ts'
 
 /** Limits against slow and endless requests. */
@@ -17,6 +17,8 @@ const LIMITS = {
 export interface Edge {
   /** Bounds the requests in hand; unbounded without. */
   inFlight?: InFlight
+  /** Turns away what is too much before the handler sees it. */
+  door?: Door
   /** Answers what never became a request, and closes the socket; Node answers by itself without. */
   onBroken?: (error: NodeJS.ErrnoException, socket: Duplex) => void
   /** Hears what went wrong with the server itself after it has begun to listen. */
@@ -35,8 +37,11 @@ export async function listen(
   port: number,
   edge: Edge = {},
 ): Promise<Server> {
-  const { inFlight = new InFlight(Infinity), onBroken, onError, limits } = edge
-  const server = createServer({ ...LIMITS, ...limits }, fairTurns(handler, inFlight))
+  const { inFlight = new InFlight(Infinity), door, onBroken, onError, limits } = edge
+  const server = createServer(
+    { ...LIMITS, ...limits },
+    fairTurns(handler, { inFlight, ...(door === undefined ? {} : { door }) }),
+  )
   // Past a number, Node drops headers without a word: those that a proxy has appended. Their size is limited.
   server.maxHeadersCount = 0
   if (onBroken !== undefined) server.on('clientError', onBroken)

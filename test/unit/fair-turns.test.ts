@@ -13,7 +13,7 @@ const requests = (count: number) =>
 describe('turns of requests', () => {
   it('are taken in order, a few in each turn of the event loop', async () => {
     const begun: IncomingMessage[] = []
-    const listener = fairTurns(async (request) => void begun.push(request), new InFlight(100))
+    const listener = fairTurns(async (request) => void begun.push(request), { inFlight: new InFlight(100) })
     const all = requests(20)
     for (const request of all) listener(request, response)
     expect(begun).to.deep.equal([])
@@ -25,11 +25,14 @@ describe('turns of requests', () => {
 
   it('have fewer requests when requests are long', async () => {
     const begun: IncomingMessage[] = []
-    const listener = fairTurns(async (request) => {
-      begun.push(request)
-      const end = performance.now() + 1
-      while (performance.now() < end); // work that lets nobody else have a turn
-    }, new InFlight(100))
+    const listener = fairTurns(
+      async (request) => {
+        begun.push(request)
+        const end = performance.now() + 1
+        while (performance.now() < end); // work that lets nobody else have a turn
+      },
+      { inFlight: new InFlight(100) },
+    )
     for (const request of requests(20)) listener(request, response)
     const seen = []
     while (begun.length < 20) {
@@ -41,7 +44,9 @@ describe('turns of requests', () => {
 
   it('have more requests when requests are short, up to a bound', async () => {
     const begun: IncomingMessage[] = []
-    const listener = fairTurns(async (request) => void begun.push(request), new InFlight(1_000_000))
+    const listener = fairTurns(async (request) => void begun.push(request), {
+      inFlight: new InFlight(1_000_000),
+    })
     const turns: number[] = []
     const crowd = async () => {
       const all = requests(1_000)
@@ -63,10 +68,13 @@ describe('turns of requests', () => {
     const inFlight = new InFlight(3)
     const open: (() => void)[] = []
     const begun: IncomingMessage[] = []
-    const listener = fairTurns((request) => {
-      begun.push(request)
-      return new Promise((resolve) => void open.push(resolve))
-    }, inFlight)
+    const listener = fairTurns(
+      (request) => {
+        begun.push(request)
+        return new Promise((resolve) => void open.push(resolve))
+      },
+      { inFlight },
+    )
     const [a, b, c, d, e] = requests(5) as [
       IncomingMessage,
       IncomingMessage,
@@ -89,6 +97,53 @@ describe('turns of requests', () => {
     await until('one to leave', () => inFlight.count === 2)
     listener(e, response)
     expect(inFlight.isExcess(e)).to.equal(false)
+  })
+
+  it('are begun in greater numbers where many are refused', async () => {
+    let begun = 0
+    const door = { isOfCrowd: () => false, refuse: () => true }
+    const listener = fairTurns(async () => void begun++, { inFlight: new InFlight(100), door })
+    for (const request of requests(140)) listener(request, response)
+    await turn()
+    expect(begun).to.equal(8 + 40 / 4)
+  })
+
+  it('of a crowd get half of the places, and are refused at the door, if it does not let them past', async () => {
+    const inFlight = new InFlight(10)
+    const refused: IncomingMessage[] = []
+    const handled: IncomingMessage[] = []
+    const [past] = requests(1) as [IncomingMessage]
+    const listener = fairTurns(
+      (request) => {
+        handled.push(request)
+        return new Promise(() => undefined)
+      },
+      {
+        inFlight,
+        door: {
+          isOfCrowd: (request) => (request as unknown as { crowd?: true }).crowd === true,
+          refuse: (request) => request !== past && refused.push(request) > 0,
+        },
+      },
+    )
+    const crowd = requests(8).map((request) => Object.assign(request, { crowd: true }))
+    const others = requests(6)
+    for (const request of [...crowd, ...others, past]) listener(request, response)
+    expect(refused).to.deep.equal([...crowd.slice(5), ...others.slice(5)])
+    expect(handled).to.deep.equal([past])
+    await until('the others to begin', () => handled.length === 11)
+    expect(handled.slice(1)).to.deep.equal([...crowd.slice(0, 5), ...others.slice(0, 5)])
+    for (const request of [...crowd, ...others]) inFlight.leave(request)
+    expect(inFlight.count).to.equal(0)
+    expect(inFlight.enter({}, true)).to.equal('counted')
+  })
+
+  it('of a crowd stay of it when their client was waited for', async () => {
+    const inFlight = new InFlight(2)
+    const [slow, quick] = [{}, {}]
+    inFlight.enter(slow, true)
+    await inFlight.aside(slow, async () => void inFlight.enter(quick, true))
+    expect([inFlight.isExcess(slow), inFlight.isExcess(quick)]).to.deep.equal([true, false])
   })
 
   it('are not counted while they wait for their clients, and may be too many afterwards', async () => {

@@ -11,10 +11,19 @@ export function countRequests(metrics: ApiMetrics): Middleware {
     try {
       await next()
     } finally {
-      const method = METHODS.has(ctx.method) ? ctx.method : 'other'
       const route = (ctx as unknown as RouterContext).routerPath ?? 'none'
-      metrics.requests.inc({ method, route, status: ctx.status })
-      metrics.durations.observe({ method, route }, (performance.now() - began) / 1_000)
+      countRequest(metrics, { method: ctx.method, route, status: ctx.status }, performance.now() - began)
     }
   }
+}
+
+/** Counts one request with its time. */
+export function countRequest(
+  metrics: ApiMetrics,
+  { route, status, ...request }: { method: string; route: string; status: number },
+  ms: number,
+): void {
+  const method = METHODS.has(request.method) ? request.method : 'other'
+  metrics.requests.inc({ method, route, status })
+  metrics.durations.observe({ method, route }, ms / 1_000)
 }

@@ -1,7 +1,9 @@
 import { once } from 'node:events'
 import type { Socket } from 'node:net'
 import { expect } from 'chai'
-import { after, before, describe, it } from 'mocha'
+import { after, afterEach, before, beforeEach, describe, it } from 'mocha'
+import type { Knex } from 'knex'
+import { errorEntry } from '../../../src/http/errors.ts'
 import { newRid } from '../../support/rids.ts'
 import { createAccount, createBuyers, type Account } from '../../factories/accounts.ts'
 import { createProduct, createSale } from '../../factories/sales.ts'
@@ -98,6 +100,88 @@ describe('an API with more requests than it may have in hand', () => {
     for (const reply of await Promise.all(held)) expect(reply.status, reply.text).to.equal(201)
     expect(await stock()).to.equal(100 + LIMIT)
     expect((await adjust()).status).to.equal(201)
+  })
+
+  describe('answers what it refuses before it has looked at it', () => {
+    let lock: Knex.Transaction
+    let held: Promise<unknown>[]
+
+    beforeEach(async () => {
+      lock = await world.knex.transaction()
+      await lock('inventory').where({ product_id: productId }).forUpdate().select()
+      held = Array.from({ length: LIMIT }, adjust)
+      await allWait()
+    })
+    afterEach(async () => {
+      await lock.rollback()
+      await Promise.all(held)
+    })
+
+    const OWN = ['content-length', 'date', 'retry-after', 'x-request-id']
+    const common = (headers: Headers) => [...headers].filter(([name]) => !OWN.includes(name))
+
+    for (const headers of [
+      {},
+      { origin: ORIGIN },
+      { origin: 'https://other.example' },
+      { 'accept-language': 'zh-CN,zh;q=0.9' },
+      { 'accept-language': 'fr, en;q=0.5' },
+      { 'x-request-id': 'my-own-request' },
+      { 'x-request-id': 'no' },
+    ] as Record<string, string>[])
+      it(`as everything else, header by header: ${JSON.stringify(headers)}`, async () => {
+        const refused = await root('GET', '/nothing', { headers })
+        const known = await root('GET', '/healthz', { headers })
+        await lock.rollback()
+        await Promise.all(held)
+        const missing = await root('GET', '/nothing', { headers })
+        expectRefusal(refused, 503, 'OVERLOADED')
+        expectRefusal(missing, 404, 'NOT_FOUND')
+        expect(known.status).to.equal(200)
+        expect(common(refused.headers)).to.deep.equal(common(missing.headers))
+        expect(Object.keys(refused.body)).to.deep.equal(Object.keys(missing.body))
+        expect(refused.headers.get('retry-after')).to.equal('1')
+        expect(Number(refused.headers.get('content-length'))).to.equal(Buffer.byteLength(refused.text))
+        if (headers['x-request-id'] === 'my-own-request')
+          expect(refused.body.request_id).to.equal('my-own-request')
+        const { en, zh } = errorEntry('OVERLOADED')
+        expect(refused.body.message).to.equal(headers['accept-language']?.startsWith('zh') ? zh : en)
+      })
+
+    it('counts each, as requests and as shed', async () => {
+      const refusals = async () => {
+        const { text } = await root('GET', '/metrics')
+        return Number(
+          /^http_requests_total\{method="GET",route="none",status="503"\} (\d+)$/m.exec(text)?.[1] ?? 0,
+        )
+      }
+      const before = { shed: await shed(), refusals: await refusals() }
+      await Promise.all(Array.from({ length: 20 }, () => api('GET', '/products')))
+      expect(await shed()).to.equal(before.shed + 20)
+      expect(await refusals()).to.equal(before.refusals + 20)
+    })
+
+    it('without reading the body, and goes on with the connection', async () => {
+      const socket = await openSocket(world.apiUrl)
+      const body = 'x'.repeat(10_000)
+      socket.write(
+        `POST /api/v1/auth/login HTTP/1.1\r\nHost: x\r\nContent-Length: ${body.length}\r\n\r\n${body}` +
+          'HEAD /api/v1/products HTTP/1.1\r\nHost: x\r\n\r\n' +
+          'GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n',
+      )
+      let text = ''
+      for await (const chunk of socket) text += String(chunk)
+      expect(text.match(/HTTP\/1\.1 \d+/g)).to.deep.equal(['HTTP/1.1 503', 'HTTP/1.1 503', 'HTTP/1.1 200'])
+      expect(text.match(/"error":"OVERLOADED"/g), 'a HEAD has no body').to.have.length(1)
+    })
+
+    it('lets preflights past', async () => {
+      const preflight = await api('OPTIONS', '/products', {
+        headers: { origin: ORIGIN, 'access-control-request-method': 'GET' },
+      })
+      expect(preflight.status).to.equal(204)
+      expect(preflight.headers.get('access-control-allow-origin')).to.equal(ORIGIN)
+    })
   })
 
   it('has its places back whatever becomes of requests', async () => {

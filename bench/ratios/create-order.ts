@@ -8,6 +8,7 @@ import { startProcess } from '../../tools/lib/processes.ts'
 import { LOGS, openArena, type Arena } from '../lib/arena.ts'
 import { startReference } from '../lib/child.ts'
 import { clean, countOrdered } from '../lib/clean.ts'
+import { cpuEach, cpuTimes } from '../lib/cpu.ts'
 import { chunks, receive, reserveFor } from '../lib/preload.ts'
 import type { BenchWorld, Ratio, Sample } from '../ratio.ts'
 
@@ -18,6 +19,7 @@ const WARM_UP = 2_000
 const NOT_LONGER_MS = 120_000
 
 interface Process {
+  pid: number
   stop(): Promise<unknown>
 }
 type Add = (rids: readonly string[]) => Promise<void>
@@ -98,8 +100,10 @@ async function drained(
     await timeToDrain(producer.queue, WARM_UP)
     await producer.queue.pause()
     await fill(userIds, add)
+    const before = await cpuTimes(arena, process.pid)
     const seconds = await timeToDrain(producer.queue, WARM_UP + userIds.length)
-    return { value: userIds.length / seconds, extra: { jobs: userIds.length } }
+    const extra = cpuEach(before, await cpuTimes(arena, process.pid), userIds.length)
+    return { value: userIds.length / seconds, extra }
   } finally {
     await process.stop()
     await producer.close()

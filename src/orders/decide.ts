@@ -9,6 +9,7 @@ import { v7 as uuidv7 } from 'uuid'
 import type { VoidReason } from '../contracts/values.ts'
 import { failpoint } from '../platform/failpoints.ts'
 import { retryingTransaction } from '../platform/postgres/transaction.ts'
+import { isTracing } from '../platform/telemetry/trace.ts'
 import { findReservations, type ReservationRow } from './inbox.ts'
 
 /** The one final word on a rid; `unknown` when no such reservation was ever received. */
@@ -35,13 +36,8 @@ interface Candidate {
   user_id: string
   quantity: number
   status: ReservationRow['status']
-  product_id: string | null
-  spike_price: number | null
-  currency: string
-  payment_window_s: number
-  lapse_limit: number
-  buyer_known: boolean
-  lapses: number
+  /** Why it can't become an order, whatever units there are. */
+  refusal: VoidReason | null
 }
 
 type OrderInput = Candidate & { order_id: string }
@@ -79,12 +75,10 @@ async function decideBatch(
     candidates.filter((c) => c.status !== 'undecided'),
   )
   const undecided = candidates.filter((c) => c.status === 'undecided')
-  const refusals = undecided.flatMap((candidate) => {
-    const reason = refusalOf(candidate)
-    return reason === undefined ? [] : [{ candidate, reason }]
-  })
-  const refused = new Set(refusals.map((r) => r.candidate))
-  const claimants = undecided.filter((c) => !refused.has(c)).map((c) => ({ ...c, order_id: uuidv7() }))
+  const refusals = undecided.flatMap((candidate): Refusal[] =>
+    candidate.refusal === null ? [] : [{ candidate, reason: candidate.refusal }],
+  )
+  const claimants = undecided.filter((c) => c.refusal === null).map((c) => ({ ...c, order_id: uuidv7() }))
   const claimed = await insertClaims(trx, claimants)
   const isClaimed = (input: OrderInput) => claimed.has(input.rid)
   refusals.push(
@@ -107,17 +101,20 @@ async function decideBatch(
   return verdicts
 }
 
-/** Locks the inbox rows and reads what their verdict depends on. Price and limits are frozen once published. */
+/**
+ * Locks the inbox rows and reads what their verdict depends on. Price and limits are frozen once published. A buyer is
+ * looked up by a query of its own for each row: as a join, the planner reads all users for a batch.
+ */
 async function lockCandidates(trx: Knex.Transaction, rids: readonly string[]): Promise<Candidate[]> {
   const { rows } = await trx.raw(
     `SELECT r.rid, r.event_id, r.user_id, r.quantity, r.status,
-            e.product_id, e.spike_price, e.currency, e.payment_window_s, e.lapse_limit,
-            u.id IS NOT NULL AS buyer_known,
-            (SELECT count(*) FROM spike_orders s
-              WHERE s.event_id = r.event_id AND s.user_id = r.user_id AND NOT s.live)::int AS lapses
+            CASE WHEN e.id IS NULL THEN 'unknown_event'
+                 WHEN (SELECT disabled FROM users u WHERE u.id = r.user_id) IS NOT FALSE THEN 'unknown_buyer'
+                 WHEN (SELECT count(*) FROM spike_orders s
+                        WHERE s.event_id = r.event_id AND s.user_id = r.user_id AND NOT s.live) > e.lapse_limit
+                 THEN 'lapse_limit' END AS refusal
        FROM reservations r
        LEFT JOIN spike_events e ON e.id = r.event_id AND e.status <> 'draft'
-       LEFT JOIN users u ON u.id = r.user_id AND NOT u.disabled
       WHERE r.rid = ANY(?::uuid[])
       ORDER BY r.rid
         FOR UPDATE OF r`,
@@ -157,13 +154,6 @@ export function verdictOf(row: ReservationRow): Verdict {
   }
 }
 
-function refusalOf(candidate: Candidate): VoidReason | undefined {
-  if (candidate.product_id === null) return 'unknown_event'
-  if (!candidate.buyer_known) return 'unknown_buyer'
-  if (candidate.lapses > candidate.lapse_limit) return 'lapse_limit'
-  return undefined
-}
-
 function refuse(inputs: readonly OrderInput[], reason: VoidReason): Refusal[] {
   return inputs.map((candidate) => ({ candidate, reason }))
 }
@@ -173,12 +163,18 @@ async function insertClaims(trx: Knex.Transaction, inputs: readonly OrderInput[]
   if (inputs.length === 0) return new Set()
   const { rows } = await trx.raw(
     `INSERT INTO spike_orders (reservation_id, event_id, user_id, order_id, quantity)
-     SELECT rid, event_id, user_id, order_id, quantity FROM jsonb_to_recordset(?::jsonb)
-            AS i (rid uuid, event_id uuid, user_id uuid, order_id uuid, quantity int)
+     SELECT * FROM unnest(?::uuid[], ?::uuid[], ?::uuid[], ?::uuid[], ?::int[])
+         AS i (rid, event_id, user_id, order_id, quantity)
       ORDER BY event_id, user_id, rid
          ON CONFLICT DO NOTHING
   RETURNING reservation_id`,
-    [JSON.stringify(inputs)],
+    [
+      inputs.map((i) => i.rid),
+      inputs.map((i) => i.event_id),
+      inputs.map((i) => i.user_id),
+      inputs.map((i) => i.order_id),
+      inputs.map((i) => i.quantity),
+    ],
   )
   return new Set(rows.map((row: { reservation_id: string }) => row.reservation_id))
 }
@@ -221,32 +217,45 @@ async function dropClaims(trx: Knex.Transaction, inputs: readonly OrderInput[]):
       .delete()
 }
 
-/** Orders, their items, their outbox rows and the verdicts, in one round trip. */
+/**
+ * Orders, their items, the verdicts and the outbox, in one round trip. One message tells of all orders with the same
+ * deadline; while tracing is on, each has its own, because a message can be of one trace only.
+ */
 async function insertOrders(trx: Knex.Transaction, inputs: readonly OrderInput[]): Promise<Verdict[]> {
   if (inputs.length === 0) return []
   const { rows } = await trx.raw(
     `WITH input AS (
-       SELECT * FROM jsonb_to_recordset(?::jsonb)
-           AS i (rid uuid, order_id uuid, item_id uuid, event_id uuid, user_id uuid, product_id uuid,
-                 quantity int, spike_price bigint, currency text, payment_window_s int)
+       SELECT i.*, e.product_id, e.spike_price, e.currency, now() + e.payment_window_s * interval '1 second' AS expires_at
+         FROM unnest(:rids::uuid[], :orderIds::uuid[], :itemIds::uuid[], :eventIds::uuid[], :userIds::uuid[],
+                     :quantities::int[]) AS i (rid, order_id, item_id, event_id, user_id, quantity)
+         JOIN spike_events e ON e.id = i.event_id
      ), created AS (
        INSERT INTO orders (id, user_id, event_id, reservation_id, amount, currency, expires_at)
-       SELECT order_id, user_id, event_id, rid, spike_price * quantity, currency,
-              now() + payment_window_s * interval '1 second'
-         FROM input
-       RETURNING id, reservation_id, floor(extract(epoch FROM expires_at) * 1000)::bigint AS expires_at_ms
+       SELECT order_id, user_id, event_id, rid, spike_price * quantity, currency, expires_at FROM input
+       RETURNING id, floor(extract(epoch FROM expires_at) * 1000)::bigint AS expires_at_ms
      ), items AS (
        INSERT INTO order_items (id, order_id, product_id, quantity, unit_price)
        SELECT item_id, order_id, product_id, quantity, spike_price FROM input
      ), verdicts AS (
-       UPDATE reservations r SET status = 'ordered', decided_at = clock_timestamp() FROM input WHERE r.rid = input.rid
+       UPDATE reservations SET status = 'ordered', decided_at = clock_timestamp() WHERE rid = ANY(:rids::uuid[])
      ), told AS (
        INSERT INTO outbox (topic, key, payload)
-       SELECT 'order.created', id, jsonb_build_object('order_id', id, 'expires_at_ms', expires_at_ms)
-         FROM created
+       SELECT 'order.created', ids[1],
+              jsonb_strip_nulls(jsonb_build_object(
+                'order_id', ids[1], 'expires_at_ms', expires_at_ms, 'others', nullif(ids[2:], '{}')))
+         FROM (SELECT array_agg(id ORDER BY id) AS ids, expires_at_ms FROM created
+                GROUP BY expires_at_ms, CASE WHEN :traced THEN id END) AS messages
      )
-     SELECT id, reservation_id, expires_at_ms FROM created`,
-    [JSON.stringify(inputs.map((i) => ({ ...i, item_id: uuidv7() })))],
+     SELECT id, expires_at_ms FROM created`,
+    {
+      rids: inputs.map((i) => i.rid),
+      orderIds: inputs.map((i) => i.order_id),
+      itemIds: inputs.map(() => uuidv7()),
+      eventIds: inputs.map((i) => i.event_id),
+      userIds: inputs.map((i) => i.user_id),
+      quantities: inputs.map((i) => i.quantity),
+      traced: isTracing(),
+    },
   )
   const created = new Map<string, number>(
     rows.map((r: { id: string; expires_at_ms: number }) => [r.id, r.expires_at_ms]),

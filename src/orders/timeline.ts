@@ -18,6 +18,12 @@ type OrderWord =
 /** What staff read of a purchase; `told` and `published`: a message was left in the outbox, and the broker has it. */
 export type PurchaseWord = OrderWord | 'told' | 'published'
 
+/**
+ * A message tells of many orders and is named by the first of them. Ids are in the order of time, so it is among the last
+ * that are not after the order; between them there are those of other processes in the same millisecond.
+ */
+const NEAR = 20
+
 /** One thing that happened to an order. */
 export interface TimelineEntry<Word extends string = OrderWord> {
   at: Date
@@ -57,8 +63,11 @@ export async function purchaseTimeline(
      ), claims AS (
        SELECT * FROM reservations WHERE rid = ANY(:rids::uuid[])
      ), messages AS (
-       SELECT * FROM outbox
-        WHERE topic IN ('reservation.accepted', 'order.created', 'stock.released') AND key = ANY(:keys::uuid[])
+       SELECT * FROM outbox WHERE topic IN ('reservation.accepted', 'stock.released') AND key = ANY(:rids::uuid[])
+       UNION ALL
+       SELECT * FROM (
+         SELECT * FROM outbox WHERE topic = 'order.created' AND key <= :orderId ORDER BY key DESC LIMIT ${NEAR}
+       ) near WHERE key = :orderId OR payload->'others' @> to_jsonb(:orderId::text)
      )
      SELECT at, what, detail FROM (${ENTRIES_SQL}
        UNION ALL
@@ -68,7 +77,7 @@ export async function purchaseTimeline(
        SELECT published_at, 12, 'published', jsonb_build_object('message', topic, 'id', key) FROM messages
         WHERE published_at IS NOT NULL
      ) entries ORDER BY at, step`,
-    { orderId, rids, keys: orderId === null ? rids : [...rids, orderId] },
+    { orderId, rids },
   )
   return rows
 }

@@ -183,7 +183,10 @@ describe('the model of PostgreSQL', function () {
           WHERE event_id = :eventId ORDER BY 1`,
       ),
       outbox: await read(
-        `SELECT topic, coalesce(o.reservation_id, x.key) AS rid FROM outbox x LEFT JOIN orders o ON o.id = x.key
+        `SELECT topic, coalesce(o.reservation_id, x.key) AS rid
+           FROM (SELECT topic, key FROM outbox UNION ALL
+                 SELECT topic, other::uuid FROM outbox, jsonb_array_elements_text(payload->'others') AS other) x
+           LEFT JOIN orders o ON o.id = x.key
           WHERE coalesce(o.reservation_id, x.key) IN (SELECT rid FROM reservations WHERE event_id = :eventId)
           ORDER BY 1, 2`,
       ),

@@ -94,8 +94,11 @@ export async function expectConserved(knex: Knex, eventId: string): Promise<numb
   return available
 }
 
-/** Keys of the outbox rows of one topic. */
+/** What the outbox rows of one topic are about. */
 export async function toldOf(knex: Knex, topic: 'order.created' | 'stock.released'): Promise<string[]> {
-  const rows: { key: string }[] = await knex('outbox').where({ topic }).orderBy('id').select('key')
-  return rows.map((row) => row.key)
+  const rows: { key: string; payload: { others?: string[] } }[] = await knex('outbox')
+    .where({ topic })
+    .orderBy('id')
+    .select('key', 'payload')
+  return rows.flatMap(({ key, payload: { others = [] } }) => [key, ...others])
 }

@@ -39,12 +39,14 @@ export function bridgeConsumers(deps: BridgeDependencies): BatchConsumer[] {
       message: orderCreated,
       forward: (batch) =>
         closeOrders.addBulk(
-          batch.map(({ payload: { order_id, expires_at_ms }, traceparent }) => ({
-            payload: { order_id },
-            traceparent,
-            // The deadline is PostgreSQL's; a clock that is off here only makes the job come early or late.
-            delayMs: expires_at_ms - Date.now(),
-          })),
+          batch.flatMap(({ payload: { order_id: first, others = [], expires_at_ms }, traceparent }) =>
+            [first, ...others].map((order_id) => ({
+              payload: { order_id },
+              traceparent,
+              // The deadline is PostgreSQL's; a clock that is off here only makes the job come early or late.
+              delayMs: expires_at_ms - Date.now(),
+            })),
+          ),
         ),
     }),
     bridgeConsumer({

@@ -142,6 +142,29 @@ describe('a message or a job that comes again', () => {
     expect(await stateOf(world, eventId)).to.deep.equal(before)
   })
 
+  it('plans the close of every order that a message tells of', async () => {
+    const eventId = await createSale(world)
+    const orderIds = [await order(api, eventId, nextBuyer()), await order(api, eventId, nextBuyer())].map(
+      ({ orderId }) => orderId,
+    )
+    await atRest(world, eventId)
+    const closing = openQueue('close-order', world.config.namespace, world.queueRedis)
+    const jobs = () => Promise.all(orderIds.map((orderId) => closing.getJob(`close-order-${orderId}`)))
+    for (const job of await until('both jobs', async () => {
+      const found = await jobs()
+      return found.every((job) => job !== undefined) && found
+    }))
+      await job?.remove()
+    const [first = '', ...others] = orderIds
+    await broker.sendGenuine(orderCreated, {
+      order_id: first,
+      expires_at_ms: Date.now() + 60_000,
+      others,
+    })
+    await until('both jobs again', async () => (await jobs()).every((job) => job !== undefined))
+    await closing.close()
+  })
+
   it('gives a lapsed unit back once, however often the release comes', async () => {
     const eventId = await createSale(world, { paymentWindowS: 1 })
     const buyer = nextBuyer()

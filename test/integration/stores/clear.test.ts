@@ -58,7 +58,7 @@ describe('an event that is over for good', () => {
   /** Clears the event and deletes the rows of the outbox, as the days do. */
   async function tidy() {
     await letAge(world, sale.eventId, DAYS + 1)
-    expect(await forgetPublished(world.knex, DAYS)).to.be.at.least(4)
+    expect(await forgetPublished(world.knex, DAYS)).to.be.at.least(3)
     expect(await clear()).to.deep.equal({ kind: 'cleared' })
     expect(await bigKeys()).to.equal(0)
   }

@@ -4,6 +4,7 @@ import { v7 as uuidv7 } from 'uuid'
 import { closeLapsedOrders } from '../../../src/orders/close.ts'
 import { decideReservations } from '../../../src/orders/decide.ts'
 import { findReservations, receiveReservations } from '../../../src/orders/inbox.ts'
+import { purchaseTimeline } from '../../../src/orders/timeline.ts'
 import { createDraft, createSale } from '../../factories/sales.ts'
 import {
   accepted,
@@ -50,6 +51,32 @@ describe('decideReservations', () => {
     const told = await knex('outbox').where({ topic: 'order.created', key: id }).select('payload')
     expect(told).to.deep.equal([{ payload: { order_id: id, expires_at_ms: verdict.expiresAtMs } }])
     expect(await expectConserved(knex, eventId)).to.equal(7)
+  })
+
+  it('tells of orders with the same deadline in one message, of others in theirs', async () => {
+    const { knex } = world
+    const [one, other] = [await createSale(world, { paymentWindowS: 600 }), await createSale(world)]
+    const [first = '', second = '', third = ''] = await buyerIds(world, 3)
+    const rids = [...(await receive(world, one, [first, second])), ...(await receive(world, other, [third]))]
+    const orders = (await decideReservations(knex, rids)).map((verdict) => {
+      if (verdict.kind !== 'ordered') throw new Error(`it is ${verdict.kind}`)
+      return verdict
+    })
+    const told = await knex('outbox')
+      .whereIn(
+        'key',
+        orders.map(({ orderId }) => orderId),
+      )
+      .pluck('payload')
+    expect(told).to.have.deep.members([
+      { order_id: orders[0]?.orderId, expires_at_ms: orders[0]?.expiresAtMs, others: [orders[1]?.orderId] },
+      { order_id: orders[2]?.orderId, expires_at_ms: orders[2]?.expiresAtMs },
+    ])
+    expect(orders[0]?.expiresAtMs).to.equal(orders[1]?.expiresAtMs)
+    for (const { orderId, rid } of orders) {
+      const words = (await purchaseTimeline(knex, { orderId, rids: [rid] })).map(({ what }) => what)
+      expect(words).to.deep.equal(['reserved', 'received', 'ordered', 'told', 'decided'])
+    }
   })
 
   it('answers in the order that it was asked in, and names what it never received', async () => {

@@ -269,12 +269,12 @@ async function applyVerdict(
   switch (REMEDIES[finding.kind]) {
     case 'confirm': {
       if (orderId === null || expiresAtMs === null) throw new Error(`live claim ${rid} has no order`)
-      const replies = await Promise.all([
-        scripts.confirm({ ...units, orderId, expiresAtMs }),
+      const [confirmed, paid] = await Promise.all([
+        scripts.confirm({ eventId, orders: [{ ...units, orderId, expiresAtMs }] }),
         // Behind it in the same pipeline.
         orderStatus === 'paid' ? scripts.markPaid({ eventId, rid }) : ('UNCHANGED' as const),
       ])
-      return replies.some(isChange)
+      return confirmed.some(isChange) || isChange(paid)
     }
     case 'release':
       if (reason === null) throw new Error(`claim ${rid} is gone without a reason`)

@@ -61,11 +61,10 @@ export async function confirm(
 ): Promise<void> {
   const expiresAtMs = Date.now() + 3_600_000
   for (const some of chunks(held))
-    await Promise.all(
-      some.map(({ rid, userId }) =>
-        scripts.confirm({ eventId, rid, userId, quantity: 1, orderId: uuidv7(), expiresAtMs }),
-      ),
-    )
+    await scripts.confirm({
+      eventId,
+      orders: some.map(({ rid, userId }) => ({ rid, userId, quantity: 1, orderId: uuidv7(), expiresAtMs })),
+    })
 }
 
 /** Cuts a list, so that no pipeline gets too long. */

@@ -91,7 +91,10 @@ export async function openSoldOutSale(arena: Arena): Promise<string> {
   const unit = { eventId, rid: uuidv7(), userId: uuidv7(), quantity: 1 }
   const { scripts } = arena
   await scripts.reserve({ ...unit, requestId: 'bench-sold-out' })
-  await scripts.confirm({ ...unit, orderId: uuidv7(), expiresAtMs: Date.now() + 3_600_000 })
+  await scripts.confirm({
+    eventId,
+    orders: [{ ...unit, orderId: uuidv7(), expiresAtMs: Date.now() + 3_600_000 }],
+  })
   await scripts.markPaid(unit)
   return eventId
 }

@@ -33,14 +33,20 @@ const reserveReply = z.union([
     .transform(([word]) => ({ kind: word.toLowerCase() as Lowercase<typeof word> })),
 ])
 
-/** Decoder for scripts that answer with one word; CORRUPT is thrown, because only a person can mend it. */
-function oneWord<const W extends string>(...words: W[]): (reply: unknown) => W {
-  const known = z.enum(words)
+/** Decoder for scripts that answer in words; CORRUPT is thrown, because only a person can mend it. */
+function words<const W extends string>(...known: W[]): (reply: unknown) => [W, ...W[]] {
+  const schema = z.tuple([z.enum(known)], z.enum(known))
   return (reply) => {
-    const [word, key] = z.array(z.string()).parse(reply)
-    if (word === 'CORRUPT') throw new Error(`redis key ${key} has a wrong type or value`)
-    return known.parse(word)
+    if (Array.isArray(reply) && reply[0] === 'CORRUPT')
+      throw new Error(`redis key ${reply[1]} has a wrong type or value`)
+    return schema.parse(reply)
   }
+}
+
+/** As `words`, for those that answer with one. */
+function oneWord<const W extends string>(...known: W[]): (reply: unknown) => W {
+  const decode = words(...known)
+  return (reply) => decode(reply)[0]
 }
 
 interface RidUnits {
@@ -48,6 +54,12 @@ interface RidUnits {
   rid: string
   userId: string
   quantity: number
+}
+
+/** The verdict on a rid. */
+interface Ordered extends Omit<RidUnits, 'eventId'> {
+  orderId: string
+  expiresAtMs: number
 }
 
 const idsOf = ({ eventId, rid }: { eventId: string; rid: string }) => ({
@@ -105,20 +117,15 @@ export const spikeScripts = {
   }),
   confirm: defineScript({
     file: lua('confirm'),
-    keys: ({ eventId }: RidUnits & { orderId: string; expiresAtMs: number }) => {
+    keys: ({ eventId }: { eventId: string; orders: readonly Ordered[] }) => {
       const k = spikeKeys(eventId)
       return [k.gate, k.stock, k.holders, k.states, k.log]
     },
-    args: ({ eventId, rid, userId, quantity, orderId, expiresAtMs }) => [
-      rid,
-      userId,
-      quantity,
-      orderId,
-      expiresAtMs,
+    args: ({ eventId, orders }) => [
       spikeKeys(eventId).notices,
+      ...orders.flatMap((o) => [o.rid, o.userId, o.quantity, o.orderId, o.expiresAtMs]),
     ],
-    decode: oneWord('CONFIRMED', 'ADOPTED', 'HOLDER', 'UNCHANGED', 'NOT_READY'),
-    span: idsOf,
+    decode: words('CONFIRMED', 'ADOPTED', 'HOLDER', 'UNCHANGED', 'NOT_READY'),
   }),
   release: defineScript({
     file: lua('release'),

@@ -117,6 +117,20 @@ describe('confirm.lua', () => {
     expect(reply).to.be.an('error').with.property('message').that.includes(spike.keys.stock)
   })
 
+  it('tells many of one event at once, each by its own state', async () => {
+    const spike = await ground.open()
+    const [held, confirmed] = [await spike.held(), await spike.confirmed()]
+    const unknown = spike.claim()
+    expect(await spike.confirmAll([confirmed, held, unknown, held])).to.deep.equal([
+      'UNCHANGED',
+      'CONFIRMED',
+      'ADOPTED',
+      'UNCHANGED',
+    ])
+    for (const claim of [held, confirmed, unknown]) expect(await spike.record(claim)).to.match(/^confirmed\|/)
+    expect(await spike.count()).to.include({ held: 0, confirmed: 3 })
+  })
+
   it('gives notice of each change to whoever waits, and of nothing else', async () => {
     const spike = await ground.open()
     const [held, unknown] = [await spike.held(), spike.claim()]

@@ -35,6 +35,7 @@ const INPUT = {
   staged: { holders: 1, records: 1 },
   records: 1,
   released: 1,
+  orders: [{ rid: uuidv7(), userId: uuidv7(), quantity: 1, orderId: uuidv7(), expiresAtMs: 1 }],
 }
 
 const definitions = Object.values(spikeScripts) as ScriptDefinition<unknown, unknown>[]

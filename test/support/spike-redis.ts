@@ -146,12 +146,18 @@ export class Spike {
     return this.#scripts.markQueued({ eventId: this.id, rids: claims.map(({ rid }) => rid) })
   }
 
-  confirm(claim: Claim) {
-    return this.#scripts.confirm({
+  async confirm(claim: Claim) {
+    const [reply] = await this.confirmAll([claim])
+    return reply
+  }
+
+  confirmAll(claims: readonly Claim[]) {
+    const orders = claims.map((claim) => ({
       ...claim,
       orderId: `order-of-${claim.rid}`,
       expiresAtMs: 1_900_000_000_000,
-    })
+    }))
+    return this.#scripts.confirm({ eventId: this.id, orders })
   }
 
   release(claim: Claim, reason: ReleaseReason = 'sold_out') {

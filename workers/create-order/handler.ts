@@ -7,7 +7,7 @@ import type { JobHandler, JobOutcome } from '../../src/platform/bullmq/worker.ts
 import { withFailpoint } from '../../src/platform/failpoints.ts'
 import type { Logger } from '../../src/platform/logger.ts'
 import { isTransient } from '../../src/platform/postgres/transaction.ts'
-import { inTrace, spanInEach } from '../../src/platform/telemetry/trace.ts'
+import { spanInEach } from '../../src/platform/telemetry/trace.ts'
 import type { Scripts } from '../../src/platform/redis/define-script.ts'
 import type { spikeScripts } from '../../src/reserve/scripts.ts'
 
@@ -16,6 +16,8 @@ interface CreateOrderDependencies {
   scripts: Pick<Scripts<typeof spikeScripts>, 'confirm' | 'markPaid'>
   log: Logger
 }
+
+type Ordered = Extract<Verdict, { kind: 'ordered' }>
 
 const MAX_BATCH = 100
 const MAX_WAIT_MS = 4
@@ -42,13 +44,14 @@ export function createOrderHandler(deps: CreateOrderDependencies): JobHandler<Cr
   return async ({ rid }) => {
     const verdict = await decide(rid)
     // A rid that late money has made has no entry in the reservation log: nobody but this job would tell Redis.
-    if (verdict.kind === 'ordered' && verdict.paid) await applyOrdered(deps.scripts, verdict)
+    if (verdict.kind === 'ordered' && verdict.paid)
+      await applyOrdered(deps.scripts, verdict.eventId, [verdict])
     return outcomeOf(verdict)
   }
 }
 
 /**
- * Tells Redis of the orders of a batch, all in one pipeline. A void needs nothing here: its units go back by
+ * Tells Redis of the orders of a batch, with one call for each event. A void needs nothing here: its units go back by
  * the outbox. What Redis misses is applied by the relay, from the reservation log.
  */
 export async function applyVerdicts(
@@ -57,30 +60,40 @@ export async function applyVerdicts(
   log: Logger,
   traceparents: readonly (string | undefined)[] = [],
 ): Promise<void> {
-  const replies = await Promise.allSettled(
-    verdicts.map((verdict, i) =>
-      verdict.kind === 'ordered'
-        ? inTrace(traceparents[i], () => applyOrdered(scripts, verdict))
-        : Promise.resolve(),
-    ),
-  )
-  const failed = replies.filter((reply) => reply.status === 'rejected')
-  if (failed.length > 0)
-    log.warn({ err: failed[0]?.reason, count: failed.length }, 'verdicts not applied, left to the relay')
+  const byEvent = new Map<string, { orders: Ordered[]; parents: (string | undefined)[] }>()
+  for (const [i, verdict] of verdicts.entries()) {
+    if (verdict.kind !== 'ordered') continue
+    const told = byEvent.get(verdict.eventId) ?? { orders: [], parents: [] }
+    told.orders.push(verdict)
+    told.parents.push(traceparents[i])
+    byEvent.set(verdict.eventId, told)
+  }
+  const telling = [...byEvent].map(async ([eventId, { orders, parents }]) => {
+    try {
+      await spanInEach('redis confirm', { kind: 'CLIENT' }, parents, () =>
+        applyOrdered(scripts, eventId, orders),
+      )
+    } catch (err) {
+      log.warn({ err, eventId, count: orders.length }, 'verdicts not applied, left to the relay')
+    }
+  })
+  await Promise.all(telling)
 }
 
 /**
- * Tells Redis of an order; both go out in one pipeline, in this order. A claim that is not live any more was released,
- * or is about to be: a late word on it must not take its unit again.
+ * Tells Redis of orders of one event; all goes out in one pipeline, in this order. A claim that is not live any more was
+ * released, or is about to be: a late word on it must not take its unit again.
  */
 export async function applyOrdered(
   scripts: CreateOrderDependencies['scripts'],
-  verdict: Extract<Verdict, { kind: 'ordered' }>,
+  eventId: string,
+  verdicts: readonly Ordered[],
 ): Promise<void> {
-  if (!verdict.live) return
-  const confirmed = scripts.confirm(verdict)
-  const paid = verdict.paid ? scripts.markPaid(verdict) : undefined
-  await Promise.all([confirmed, paid])
+  const orders = verdicts.filter(({ live }) => live)
+  if (orders.length === 0) return
+  const confirmed = scripts.confirm({ eventId, orders })
+  const paid = orders.filter((order) => order.paid).map((order) => scripts.markPaid(order))
+  await Promise.all([confirmed, ...paid])
 }
 
 const kindOfVerdict = (verdicts: readonly Verdict[], i: number): string => verdicts[i]?.kind ?? 'unknown'

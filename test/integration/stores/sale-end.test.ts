@@ -41,7 +41,7 @@ describe('ending a sale', () => {
     requestId: 'test',
   })
   /** Tells Redis of an order, as step 4 does. */
-  const adopt = (ordered: Ordered) => world.scripts.confirm(ordered)
+  const adopt = (ordered: Ordered) => world.scripts.confirm({ eventId: ordered.eventId, orders: [ordered] })
 
   /** Invariants 1 and 2: nothing is lost between PostgreSQL, Redis and the inventory. */
   async function expectSettled(id: string, productId: string, sold: number): Promise<void> {

@@ -2,8 +2,14 @@ import DataLoader from 'dataloader'
 import { activeTraceparent, inTrace } from './telemetry/trace.ts'
 
 /**
- * Collects single requests that arrive within a few milliseconds and serves them with one call, while each
- * caller gets its own result. When a batch fails for a reason that may lie in one of its members, every member
+ * One call is at work while the next one is sent. More of them would be small ones, which cost as much each: under load,
+ * requests that find no place collect company.
+ */
+const CALLS_AT_A_TIME = 2
+
+/**
+ * Collects single requests that arrive within a few milliseconds, or while earlier calls are under way, and serves
+ * them with one call, while each caller gets its own result. When a batch fails for a reason that may lie in one of its members, every member
  * is tried alone, so that a bad one fails alone.
  * @param serve one result for each key, in order; in no trace itself, it is given that of each key's caller
  * @param blamesAll true for errors that say nothing about the members, such as a database that is down
@@ -52,10 +58,28 @@ export function createBatcher<Key, Result>(options: {
     return results
   }
 
-  const loader = new DataLoader<Request, Result>(together, {
+  let underWay = 0
+  const waiting: (() => void)[] = []
+  /** A batch that has to wait may still grow. */
+  function beginInTurn(begin: () => void): void {
+    if (underWay === CALLS_AT_A_TIME) return void waiting.push(begin)
+    underWay++
+    begin()
+  }
+  async function inTurn(requests: readonly Request[]): Promise<readonly (Result | Error)[]> {
+    try {
+      return await together(requests)
+    } finally {
+      underWay--
+      const next = waiting.shift()
+      if (next !== undefined) beginInTurn(next)
+    }
+  }
+
+  const loader = new DataLoader<Request, Result>(inTurn, {
     cache: false,
     maxBatchSize: maxBatch,
-    batchScheduleFn: (callback) => void setTimeout(callback, maxWaitMs),
+    batchScheduleFn: (callback) => void setTimeout(beginInTurn, maxWaitMs, callback),
   })
   return (key) => loader.load({ key, traceparent: activeTraceparent() })
 }

@@ -1,6 +1,7 @@
 import { expect } from 'chai'
 import { beforeEach, describe, it } from 'mocha'
 import { createBatcher } from '../../src/platform/batcher.ts'
+import { until } from '../support/wait.ts'
 
 class Outage extends Error {}
 
@@ -34,6 +35,30 @@ describe('createBatcher', () => {
     const ask = make(named, 4)
     await Promise.all(Array.from({ length: 10 }, (_, i) => ask(i)))
     expect(calls.map(({ length }) => length)).to.deep.equal([4, 4, 2])
+  })
+
+  it('begins two calls at a time, and collects company meanwhile', async () => {
+    const answers: (() => void)[] = []
+    const ask = make(async (keys) => {
+      await new Promise<void>((resolve) => answers.push(resolve))
+      return named(keys)
+    })
+    const asked: Promise<string>[] = []
+    for (let i = 0; i < 5; i++) {
+      asked.push(ask(i))
+      await new Promise((resolve) => setTimeout(resolve, 10)) // longer than a batch waits for company
+    }
+    expect(calls).to.deep.equal([[0], [1]])
+    answers.shift()?.()
+    await until('the third call', () => calls.length === 3)
+    expect(calls[2]).to.deep.equal([2, 3, 4])
+    for (const answer of answers) answer()
+    expect(await Promise.all(asked)).to.deep.equal([0, 1, 2, 3, 4].map((i) => `result ${i}`))
+  })
+
+  it('lets the next batch begin after one that failed', async () => {
+    const ask = make(() => Promise.reject(new Outage('down')), 1)
+    expect(await settled([1, 2, 3, 4, 5].map(ask))).to.deep.equal(Array(5).fill('down'))
   })
 
   it('remembers nothing: the same request later is served again', async () => {

@@ -64,17 +64,27 @@ export function findReservations(knex: Knex, rids: readonly string[]): Promise<R
     )
 }
 
-/**
- * Reservations that wait for their verdict for longer than `olderThanS`, in the order of time.
- * @param after the last rid of the page before
- */
+interface UndecidedPage {
+  olderThanS: number
+  /** Only those that were received before this one, if it is known. */
+  before?: string | undefined
+  limit: number
+  /** The last rid of the page before. */
+  after?: string | undefined
+}
+
+/** Reservations that wait for their verdict for longer than `olderThanS`, in the order of time. */
 export function undecidedReservations(
   knex: Knex,
-  { olderThanS, limit, after }: { olderThanS: number; limit: number; after?: string | undefined },
+  { olderThanS, before, limit, after }: UndecidedPage,
 ): Promise<{ rid: string; traceparent: string | null }[]> {
   return knex('reservations')
     .where('status', 'undecided')
-    .whereRaw(`received_at < now() - ? * interval '1 second'`, [olderThanS])
+    .whereRaw(
+      `received_at < least(now() - :olderThanS * interval '1 second',
+                           (SELECT received_at FROM reservations WHERE rid = :before::uuid))`,
+      { olderThanS, before: before ?? null },
+    )
     .where((page) => after === undefined || page.where('rid', '>', after))
     .orderBy('rid')
     .limit(limit)

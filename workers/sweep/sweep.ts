@@ -3,8 +3,9 @@
  * number of workers may sweep at the same time.
  */
 import { SYSTEM } from '../../src/audit/audit.ts'
+import type { Queue } from 'bullmq'
 import type { Knex } from 'knex'
-import type { CreateOrderPayload } from '../../src/contracts/jobs/create-order.ts'
+import { createOrderJob, type CreateOrderPayload } from '../../src/contracts/jobs/create-order.ts'
 import { closeLapsedOrders, overdueOrders } from '../../src/orders/close.ts'
 import { undecidedReservations } from '../../src/orders/inbox.ts'
 import type { JobProducer } from '../../src/platform/bullmq/job.ts'
@@ -72,14 +73,23 @@ export function catchUp(deps: CatchUpDependencies): Loop {
   )
 }
 
-/** An inbox row without a verdict has lost its job, or the job has failed: it gets one again. */
-async function reviveUndecided(
+/**
+ * An inbox row without a verdict has lost its job, or the job has failed: it gets one again. What was received after the
+ * oldest job that waits has its turn still to come: behind a long backlog, asking for each of its jobs is work for nothing.
+ */
+export async function reviveUndecided(
   knex: Knex,
   createOrders: CatchUpDependencies['createOrders'],
 ): Promise<number> {
+  const before = await oldestWaiting(createOrders.queue)
   let revived = 0
   for (let after: string | undefined; ;) {
-    const rows = await undecidedReservations(knex, { olderThanS: UNDECIDED_AFTER_S, limit: MAX_ROWS, after })
+    const rows = await undecidedReservations(knex, {
+      olderThanS: UNDECIDED_AFTER_S,
+      before,
+      limit: MAX_ROWS,
+      after,
+    })
     await Promise.all(
       rows.map(({ rid, traceparent }) => createOrders.ensure({ rid }, readTraceparent(traceparent))),
     )
@@ -87,4 +97,10 @@ async function reviveUndecided(
     if (rows.length < MAX_ROWS) return revived
     after = rows.at(-1)?.rid
   }
+}
+
+/** The rid of the create-order job that is next; undefined when none waits, or one that carries no rid. */
+async function oldestWaiting(queue: Queue): Promise<string | undefined> {
+  const [job] = await queue.getWaiting(0, 0)
+  return createOrderJob.schema.safeParse(job?.data).data?.rid
 }

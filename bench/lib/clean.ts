@@ -16,3 +16,9 @@ export async function countOrdered({ knex }: Arena): Promise<number> {
   const { rows } = await knex.raw(`SELECT count(*) AS n FROM reservations WHERE status = 'ordered'`)
   return rows[0].n
 }
+
+/** Number of transactions that made orders; orders of one transaction were created at the same moment. */
+export async function countBatches({ knex }: Arena): Promise<number> {
+  const { rows } = await knex.raw('SELECT count(DISTINCT created_at) AS n FROM orders')
+  return rows[0].n
+}

@@ -7,7 +7,7 @@ import { makeBuyers } from '../../tools/lib/buyers.ts'
 import { startProcess } from '../../tools/lib/processes.ts'
 import { LOGS, openArena, type Arena } from '../lib/arena.ts'
 import { startReference } from '../lib/child.ts'
-import { clean, countOrdered } from '../lib/clean.ts'
+import { clean, countBatches, countOrdered } from '../lib/clean.ts'
 import { cpuEach, cpuTimes } from '../lib/cpu.ts'
 import { chunks, receive, reserveFor } from '../lib/preload.ts'
 import type { BenchWorld, Ratio, Sample } from '../ratio.ts'
@@ -37,6 +37,10 @@ export const createOrder: readonly Ratio[] = [
   ),
   ratioOf(`create-order in the whole workers process, with what follows an order : ${NO_OP}`, (env) =>
     startProcess('workers', env, LOGS),
+  ),
+  // No subject of ours: what is left of the goal when everything but the orders themselves is taken away.
+  ratioOf(`limit on this machine: a bare worker, one statement a batch of orders : ${NO_OP}`, (env) =>
+    startReference('bare-batch-worker.ts', env),
   ),
 ]
 
@@ -68,7 +72,8 @@ async function openStage(world: BenchWorld, start: Start) {
       const sample = await drained(arena, () => start(env), userIds, jobsOf)
       const decided = await countOrdered(arena)
       if (decided !== count + WARM_UP) throw new Error(`${count + WARM_UP} jobs made ${decided} orders`)
-      return sample
+      const orders_a_batch = decided / (await countBatches(arena))
+      return { ...sample, extra: { orders_a_batch, ...sample.extra } }
     },
     reference: () =>
       drained(

@@ -2,7 +2,7 @@
 import { readdir, readFile } from 'node:fs/promises'
 import type { Redis } from 'ioredis'
 import { infoField } from '../../src/platform/redis/info.ts'
-import type { Arena } from './arena.ts'
+import { onlyServer, type Arena } from './arena.ts'
 
 /** `/proc` counts in these, whatever the machine. */
 const TICKS_A_SECOND = 100
@@ -25,8 +25,10 @@ export async function cpuTimes(
   const postgres = await postgresSeconds((await knex.raw('SELECT pg_backend_pid() AS pid')).rows[0].pid)
   return {
     node: (await statOf(pid))?.own ?? NaN,
-    redis: await redisSeconds(queueRedis),
-    ...(config.queueRedisUrl === config.redisUrl ? {} : { stock_redis: await redisSeconds(redis) }),
+    redis: await redisSeconds(onlyServer(queueRedis)),
+    ...(config.queueRedisUrl === config.redisUrl
+      ? {}
+      : { stock_redis: await redisSeconds(onlyServer(redis)) }),
     ...(postgres === undefined ? {} : { postgres }),
   }
 }

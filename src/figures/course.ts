@@ -75,7 +75,7 @@ const AT_GATE = `
    WHERE r.event_id = :eventId AND r.rid NOT IN (
      SELECT reservation_id FROM (
        SELECT reservation_id, row_number() OVER (PARTITION BY order_id ORDER BY created_at) AS nth
-         FROM spike_orders WHERE event_id = :eventId) claims
+         FROM spike_orders WHERE event_id = :eventId AND (live OR NOT live)) claims
       WHERE nth > 1)`
 
 export const readPeakReservations: Reader<Peak | undefined> = (trx, eventId) =>
@@ -124,7 +124,8 @@ const MOVES_SQL = `
   SELECT o.closed_at, 'release', s.quantity, 0
     FROM spike_orders s JOIN orders o ON o.id = s.order_id WHERE s.event_id = :eventId AND NOT s.live
   UNION ALL
-  SELECT created_at, 'claim', -quantity, quantity FROM spike_orders WHERE event_id = :eventId`
+  SELECT created_at, 'claim', -quantity, quantity FROM spike_orders
+   WHERE event_id = :eventId AND (live OR NOT live)`
 
 export interface Turnover {
   /**

@@ -48,12 +48,14 @@ export async function readLedger(trx: Knex.Transaction, eventId: string): Promis
   return { ...facts, reservations: { undecided, ordered: orderedRids, void: voidRids } }
 }
 
+// Live claims and others have an index each, and PostgreSQL takes both for a question that names both.
 // A claim, not the rid that an order began with, is what holds units: an order that late money has bought again has
 // a second one.
 const LEDGER_SQL = `
   WITH claims AS (
     SELECT s.reservation_id AS rid, s.order_id, s.user_id, s.quantity, s.live, o.status
-      FROM spike_orders s LEFT JOIN orders o ON o.id = s.order_id WHERE s.event_id = :eventId
+      FROM spike_orders s LEFT JOIN orders o ON o.id = s.order_id
+     WHERE s.event_id = :eventId AND (s.live OR NOT s.live)
   ), money AS (
     SELECT o.id, o.status,
            count(e.txn_id) FILTER (WHERE e.kind = 'captured') AS captures,

@@ -13,7 +13,10 @@ export interface Account {
 }
 
 /** An account with a token for the API. */
-export async function createAccount(world: World, role: Role = 'user'): Promise<Account> {
+export async function createAccount(
+  world: Pick<World, 'knex' | 'config'>,
+  role: Role = 'user',
+): Promise<Account> {
   const email = `${role}-${randomBytes(6).toString('hex')}@spike.test`
   const password = 'a long enough password'
   const result = await register(world.knex, { email, password })

@@ -13,7 +13,7 @@ import type { RedisClient } from './platform/redis/nodes.ts'
 import { spikeKeys } from './reserve/keys.ts'
 import { isLost, readGate, type Gate } from './reserve/gate.ts'
 import { allHolders, allRecords, chunksOf } from './reserve/rebuilding.ts'
-import { decodeRecord, UNIT_STATES, type UnitState } from './reserve/record.ts'
+import { decodeRecord, UNIT_STATES, type UnitRecord, type UnitState } from './reserve/record.ts'
 import type { spikeScripts } from './reserve/scripts.ts'
 import { SpikeEvent, type EventStatus } from './spike-events/model.ts'
 import { stockLedger, type LedgerRow } from './spike-events/rebuilding.ts'
@@ -77,8 +77,13 @@ export type Examination =
 
 /** Compares both stores; `drift` is null where there is no gate to compare. */
 export async function examineEvent(deps: ReconcileDependencies, eventId: string): Promise<Examination> {
-  const { runId } = await serverOf(deps.redis, spikeKeys(eventId).gate)
-  const before = await readGate(deps.redis, eventId)
+  const key = spikeKeys(eventId).gate
+  // Sent together: what the stock that is read tells of was reserved before the second time, and of all before the first.
+  const [{ runId, nowMs: fromMs }, before, { nowMs: untilMs }] = await Promise.all([
+    serverOf(deps.redis, key),
+    readGate(deps.redis, eventId),
+    serverOf(deps.redis, key),
+  ])
   const redis = isLost(before, runId) ? undefined : await readRids(deps.redis, eventId)
   const gate = await readGate(deps.redis, eventId)
   const snapshot = await readSnapshot(deps.knex, eventId)
@@ -91,13 +96,13 @@ export async function examineEvent(deps: ReconcileDependencies, eventId: string)
     return { kind: 'examined', drift: null, findings: [{ kind: 'lost' }] }
   // Records of two epochs were read: there is nothing to learn from them.
   if (gate.epoch !== before?.epoch) return { kind: 'examined', drift: null, findings: [] }
-  const units = unitsOf(claims, redis)
+  const { inFlight, releasing } = unitsOf(claims, redis)
   return {
     kind: 'examined',
-    drift: event.available - units.inFlight - units.releasing - gate.stock,
+    drift: event.available - inFlight - releasing - gate.stock,
     findings: [
       ...(gate.cleared ? [] : compareRids(claims, redis)),
-      ...(await compareUnits(deps, eventId, gate, units.held)),
+      ...(await compareUnits(deps, eventId, before, heldWithin(redis, fromMs, untilMs))),
       ...compareGrants(ledger, gate),
     ],
   }
@@ -128,8 +133,12 @@ export interface RidsInRedis {
   holders: ReadonlyMap<string, string>
 }
 
+interface RecordsInRedis extends RidsInRedis {
+  records: ReadonlyMap<string, UnitRecord>
+}
+
 /** Holders first: a rid's record is there as soon as its buyer holds it, and stays. */
-export async function readRids(redis: RedisClient, eventId: string): Promise<RidsInRedis> {
+export async function readRids(redis: RedisClient, eventId: string): Promise<RecordsInRedis> {
   const holders = await allHolders(redis, eventId)
   const texts = await allRecords(redis, eventId)
   return { holders, records: new Map([...texts].map(([rid, text]) => [rid, decodeRecord(text)])) }
@@ -183,13 +192,12 @@ function isInFlight(state: UnitState): boolean {
   return state === 'held' || state === 'queued'
 }
 
-/** Units that Redis holds; of them those without a verdict, and those that PostgreSQL has let go of. */
+/** Units that Redis holds without a verdict, and those that PostgreSQL has let go of. */
 function unitsOf(claims: readonly ReservationClaim[], { records }: RidsInRedis) {
   const decided = new Map(claims.map(({ rid, state }) => [rid, state]))
-  const units = { held: 0, inFlight: 0, releasing: 0 }
+  const units = { inFlight: 0, releasing: 0 }
   for (const [rid, { state, quantity }] of records) {
     if (state === 'released') continue
-    units.held += quantity
     const verdict = decided.get(rid) ?? 'undecided'
     if (verdict === 'undecided') units.inFlight += quantity
     else if (verdict === 'gone') units.releasing += quantity
@@ -197,17 +205,36 @@ function unitsOf(claims: readonly ReservationClaim[], { records }: RidsInRedis) 
   return units
 }
 
+/** Units held that were reserved before a stock was read: at least, and at most. */
+interface HeldUnits {
+  least: number
+  most: number
+}
+
+function heldWithin({ records }: RecordsInRedis, fromMs: number, untilMs: number): HeldUnits {
+  const held = { least: 0, most: 0 }
+  for (const { state, quantity, reservedAtMs } of records.values()) {
+    if (state === 'released') continue
+    if (reservedAtMs < fromMs) held.least += quantity
+    if (reservedAtMs <= untilMs) held.most += quantity
+  }
+  return held
+}
+
 /**
- * R + held = T within Redis. While buyers buy, records and stock are read at different moments: only when the sum is
- * off, all is counted at one moment, which keeps Redis from other work for as long as it takes.
+ * R + held = T within Redis. What is reserved behind the stock's back while the records are walked over is left out by
+ * its time. Only when the sum is off, as units given back meanwhile make it, all is counted at one moment, which keeps
+ * Redis from other work for as long as it takes.
+ * @param gate read before the records
  */
 async function compareUnits(
   { scripts }: ReconcileDependencies,
   eventId: string,
   gate: Gate,
-  held: number,
+  held: HeldUnits,
 ): Promise<EventFinding[]> {
-  if (gate.stock + held === gate.granted) return []
+  const expected = gate.granted - gate.stock
+  if (held.least <= expected && expected <= held.most) return []
   const counts = await scripts.countUnits({ eventId })
   if (counts === 'NOT_READY') return [{ kind: 'lost' }]
   const { granted, stock, queued, confirmed, paid } = counts

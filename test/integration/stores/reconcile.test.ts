@@ -252,6 +252,23 @@ describe('reconciling an event', () => {
       })
   })
 
+  it('does not stop Redis to count while buyers buy', async () => {
+    const eventId = await createSale(world, { stock: 200 })
+    const scripts = {
+      ...world.scripts,
+      countUnits: () => Promise.reject(new Error('all was counted at one moment')),
+    }
+    let bought = 0
+    const buying = (async () => {
+      while (bought < 200) bought += (await reserveUnits(world, eventId, 5)).length
+    })()
+    let looks = 0
+    for (; bought < 200; looks++)
+      expect(await examineEvent({ ...deps(), scripts }, eventId)).to.include({ kind: 'examined' })
+    await buying
+    expect(looks).to.be.above(1)
+  })
+
   const restore = async (keys: readonly string[], copy: readonly (Buffer | null)[]) => {
     const pipeline = world.redis.multi().unlink(...keys)
     keys.forEach((key, i) => {

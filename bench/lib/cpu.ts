@@ -42,7 +42,7 @@ export function cpuEach(before: CpuTimes, after: CpuTimes, jobs: number): Record
   return { cpu_us: each.reduce((sum, [, us]) => sum + us, 0), ...Object.fromEntries(each) }
 }
 
-async function redisSeconds(redis: Redis): Promise<number> {
+export async function redisSeconds(redis: Redis): Promise<number> {
   const used = await Promise.all(
     ['used_cpu_user', 'used_cpu_sys'].map((name) => infoField(redis, 'cpu', name)),
   )

@@ -1,0 +1,86 @@
+/** What accepted purchases cost, by the processor time that the API and its Redis have taken for them. */
+import { setTimeout as sleep } from 'node:timers/promises'
+import { v7 as uuidv7 } from 'uuid'
+import type { LoadBuyer } from '../../tools/lib/buyers.ts'
+import { infoField } from '../../src/platform/redis/info.ts'
+import type { Sample } from '../ratio.ts'
+import type { Arena } from './arena.ts'
+import { runJob } from './child.ts'
+import { redisSeconds } from './cpu.ts'
+import { confirm, reserveFor } from './preload.ts'
+import { acceptedOf, bearerHeaders, CONNECTIONS } from './shop.ts'
+
+/** Purchases of a measurement: a multiple of the connections, small beside what is there already. */
+export const PURCHASES = 80 * CONNECTIONS
+const STOCK = 1_000_000
+/** Measurements that do not count: a process gets cheaper for some ten thousand purchases. */
+const WARM_UPS = 4
+
+/** An API process without workers, on a Redis that it has for itself. */
+export interface PurchaseSide {
+  arena: Arena
+  apiUrl: string
+  /** One for each purchase. */
+  buyers: readonly LoadBuyer[]
+}
+
+/** Opens a sale and fills it with reservations that have become orders, as most are in one that has run for a while. */
+export async function openFilledSale(arena: Arena, reservations: number): Promise<string> {
+  const eventId = await arena.openSale(STOCK)
+  const userIds = Array.from({ length: reservations }, () => uuidv7())
+  await confirm(arena, eventId, await reserveFor(arena, eventId, userIds))
+  return eventId
+}
+
+/** Measures on sales of its own, and forgets them. */
+export async function warmUp(side: PurchaseSide): Promise<void> {
+  for (let i = 0; i < WARM_UPS; i++) await costOnNewSale(side, 0)
+}
+
+/** The cost on a sale with as many reservations, which is forgotten afterwards. */
+export async function costOnNewSale(side: PurchaseSide, reservations: number): Promise<Sample> {
+  const eventId = await openFilledSale(side.arena, reservations)
+  await settled(side.arena)
+  const sample = await purchaseCost(side, [eventId], 0)
+  await side.arena.forgetSale(eventId)
+  return sample
+}
+
+/** Redis writes its log anew when that has grown, which takes time beside. */
+export async function settled({ redis }: Arena): Promise<void> {
+  while ((await infoField(redis, 'persistence', 'aof_rewrite_in_progress')) !== '0') await sleep(100)
+}
+
+/**
+ * Microseconds a purchase, spread evenly over these events.
+ * @param shift another one for each measurement of the same events, so that no buyer comes to one of them twice
+ */
+export async function purchaseCost(
+  { arena, apiUrl, buyers }: PurchaseSide,
+  events: readonly string[],
+  shift: number,
+): Promise<Sample> {
+  const requests = bearerHeaders(buyers).map((headers, i) => ({
+    path: `/api/v1/spike-events/${events[(i + shift) % events.length] ?? ''}/orders`,
+    headers,
+  }))
+  const before = await costsOf(arena, apiUrl)
+  const result = await runJob('list.ts', { url: apiUrl, requests, connections: CONNECTIONS })
+  const after = await costsOf(arena, apiUrl)
+  await arena.purge()
+  const accepted = acceptedOf(result)
+  const redis = ((after.redisS - before.redisS) / accepted) * 1e6
+  const api = ((after.apiS - before.apiS) / accepted) * 1e6
+  return { value: redis + api, extra: { redis, api } }
+}
+
+async function costsOf(arena: Arena, apiUrl: string): Promise<{ redisS: number; apiS: number }> {
+  const redisS = await redisSeconds(arena.redis)
+  return { redisS, apiS: await apiMetric(apiUrl, 'process_cpu_seconds_total') }
+}
+
+/** A figure that the API tells of its own process. */
+export async function apiMetric(apiUrl: string, name: string): Promise<number> {
+  const text = await (await fetch(`${apiUrl}/metrics`)).text()
+  return Number(new RegExp(`^${name} (\\S+)`, 'm').exec(text)?.[1])
+}

@@ -14,6 +14,7 @@ import { connectOnce } from '../../src/platform/rabbitmq/connection.ts'
 import { createQueueRedis, createRedis } from '../../src/platform/redis/client.ts'
 import { loadScripts, type Scripts } from '../../src/platform/redis/define-script.ts'
 import { mastersOf, type RedisClient } from '../../src/platform/redis/nodes.ts'
+import { spikeKeys } from '../../src/reserve/keys.ts'
 import { spikeScripts } from '../../src/reserve/scripts.ts'
 import { publishSale } from '../../src/sale.ts'
 import { createEvent } from '../../src/spike-events/transitions.ts'
@@ -74,7 +75,9 @@ export async function openArena(world: BenchWorld): Promise<Arena> {
   world.cleanup(() => broker.close())
 
   const queues = [...MESSAGES.map((message) => topology.queueOf(message)), topology.deadQueue]
-  const forgetSale = (eventId: string) => unlinkMatching(redis, `{spike:${eventId}}:*`)
+  // Its keys by their names: there may be a million others to look through.
+  const forgetSale = async (eventId: string) =>
+    void (await redis.unlink(...Object.values(spikeKeys(eventId))))
   world.cleanup(async () => {
     const events: { id: string }[] = await knex('spike_events').select('id')
     for (const { id } of events) await forgetSale(id)

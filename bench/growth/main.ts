@@ -105,7 +105,8 @@ async function ordersOf(world: BenchWorld, { big, small }: Sides, rounds: number
   return found
 }
 
-async function forgetOrders({ knex, forgetSale }: Side['arena'], eventId: string): Promise<void> {
+async function forgetOrders(arena: Side['arena'], eventId: string): Promise<void> {
+  const { knex } = arena
   const orders = knex('orders').where('event_id', eventId).select('id')
   const rids = knex('reservations').where('event_id', eventId).select('rid')
   await knex('outbox').whereIn('key', orders).orWhereIn('key', rids).delete()
@@ -113,7 +114,7 @@ async function forgetOrders({ knex, forgetSale }: Side['arena'], eventId: string
   await knex('spike_orders').where('event_id', eventId).delete()
   await knex('orders').where('event_id', eventId).delete()
   await knex('reservations').where('event_id', eventId).delete()
-  await forgetSale(eventId)
+  await arena.forgetSale(eventId)
 }
 
 async function purchasesOf({ big, small }: Sides, rounds: number): Promise<CostRound[]> {

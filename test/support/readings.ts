@@ -25,7 +25,7 @@ export interface Shown {
 /** One thing that people ask for. */
 export interface Reading {
   name: string
-  read(): Promise<void>
+  read: () => Promise<void>
 }
 
 /** A purchase that has become an order, with all its names. */

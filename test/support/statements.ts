@@ -17,6 +17,7 @@ const OF_ROWS = /^\s*(?:select|with|insert|update|delete)\b/i
 
 /** Listens to the driver itself, so that nothing which the process asks can be missed. */
 export function captureStatements(): Capture {
+  // oxlint-disable-next-line typescript/unbound-method -- it is called with the client that it is called on
   const { query } = Client.prototype
   let seen = new Map<string, Statement>()
   const listening = function (this: Client, ...args: unknown[]): unknown {

@@ -258,12 +258,12 @@ describe('reconciling an event', () => {
       ...world.scripts,
       countUnits: () => Promise.reject(new Error('all was counted at one moment')),
     }
-    let bought = 0
+    const sale = { left: 200 }
     const buying = (async () => {
-      while (bought < 200) bought += (await reserveUnits(world, eventId, 5)).length
+      while (sale.left > 0) sale.left -= (await reserveUnits(world, eventId, 5)).length
     })()
     let looks = 0
-    for (; bought < 200; looks++)
+    for (; sale.left > 0; looks++)
       expect(await examineEvent({ ...deps(), scripts }, eventId)).to.include({ kind: 'examined' })
     await buying
     expect(looks).to.be.above(1)

@@ -4,6 +4,7 @@ import { closeOrderJob, type CloseOrderPayload } from '../../src/contracts/jobs/
 import { createOrderJob, type CreateOrderPayload } from '../../src/contracts/jobs/create-order.ts'
 import { JobProducer } from '../../src/platform/bullmq/job.ts'
 import { newRid, ridKey } from '../../src/reserve/rid.ts'
+import { onlyServer } from '../lib/arena.ts'
 import { redisSeconds } from '../lib/cpu.ts'
 import { backendSeconds, backendsSince, processSeconds } from '../lib/process-seconds.ts'
 import { startReference, type Reference } from '../lib/child.ts'
@@ -103,7 +104,7 @@ async function costOf<P>({ side }: OrderSteps, step: Step<P>, payloads: readonly
   const done = (await queue.getCompletedCount()) + payloads.length
   const read = async () => ({
     node: processSeconds(step.process.pid),
-    redis: await redisSeconds(queueRedis),
+    redis: await redisSeconds(onlyServer(queueRedis)),
     postgres: await backendSeconds(knex),
   })
   const before = await read()

@@ -6,7 +6,7 @@ import { startPrivateRedis } from '../../test/support/private-redis.ts'
 import { makeBuyers, type LoadBuyer } from '../../tools/lib/buyers.ts'
 import { startProcess } from '../../tools/lib/processes.ts'
 import { freePort } from '../../tools/lib/set-up.ts'
-import { LOGS, openArena, type Arena } from '../lib/arena.ts'
+import { LOGS, onlyServer, openArena, type Arena } from '../lib/arena.ts'
 import { PURCHASES } from '../lib/purchase-cost.ts'
 import type { BenchWorld } from '../ratio.ts'
 
@@ -71,7 +71,7 @@ export async function startApi(
 }
 
 async function usedMemory({ redis }: Arena): Promise<number> {
-  return Number(await infoField(redis, 'memory', 'used_memory'))
+  return Number(await infoField(onlyServer(redis), 'memory', 'used_memory'))
 }
 
 async function tableBytes(knex: Knex): Promise<Record<string, number>> {

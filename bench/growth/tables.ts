@@ -34,10 +34,7 @@ export function costTable(rounds: readonly CostRound[], { big, small }: { big: S
     })
   })
   const count = ({ size }: Side) => `${size.reservations} of ${size.events}`
-  return textTable(
-    ['CPU time, us', `at ${count(small)}`, `at ${count(big)}`, 'ratio', 'goal', 'met'],
-    rows,
-  )
+  return textTable(['CPU time, us', `at ${count(small)}`, `at ${count(big)}`, 'ratio', 'goal', 'met'], rows)
 }
 
 /** The sum, and the medians of its parts. */

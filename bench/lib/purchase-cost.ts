@@ -4,7 +4,7 @@ import { v7 as uuidv7 } from 'uuid'
 import type { LoadBuyer } from '../../tools/lib/buyers.ts'
 import { infoField } from '../../src/platform/redis/info.ts'
 import type { Sample } from '../ratio.ts'
-import type { Arena } from './arena.ts'
+import { onlyServer, type Arena } from './arena.ts'
 import { runJob } from './child.ts'
 import { redisSeconds } from './cpu.ts'
 import { confirm, reserveFor } from './preload.ts'
@@ -48,7 +48,8 @@ export async function costOnNewSale(side: PurchaseSide, reservations: number): P
 
 /** Redis writes its log anew when that has grown, which takes time beside. */
 export async function settled({ redis }: Arena): Promise<void> {
-  while ((await infoField(redis, 'persistence', 'aof_rewrite_in_progress')) !== '0') await sleep(100)
+  while ((await infoField(onlyServer(redis), 'persistence', 'aof_rewrite_in_progress')) !== '0')
+    await sleep(100)
 }
 
 /**
@@ -75,7 +76,7 @@ export async function purchaseCost(
 }
 
 async function costsOf(arena: Arena, apiUrl: string): Promise<{ redisS: number; apiS: number }> {
-  const redisS = await redisSeconds(arena.redis)
+  const redisS = await redisSeconds(onlyServer(arena.redis))
   return { redisS, apiS: await apiMetric(apiUrl, 'process_cpu_seconds_total') }
 }
 

@@ -2,7 +2,7 @@ import { startPrivateRedis } from '../../test/support/private-redis.ts'
 import { makeBuyers } from '../../tools/lib/buyers.ts'
 import { startProcess } from '../../tools/lib/processes.ts'
 import { infoField } from '../../src/platform/redis/info.ts'
-import { LOGS, openArena } from '../lib/arena.ts'
+import { LOGS, onlyServer, openArena } from '../lib/arena.ts'
 import {
   costOnNewSale,
   openFilledSale,
@@ -74,7 +74,7 @@ async function openSide(world: BenchWorld): Promise<PurchaseSide> {
 
 /** @returns the events, and the bytes that Redis keeps for a reservation */
 async function fill({ arena }: PurchaseSide, size: Size): Promise<{ events: string[]; bytesEach: number }> {
-  const usedMemory = async () => Number(await infoField(arena.redis, 'memory', 'used_memory'))
+  const usedMemory = async () => Number(await infoField(onlyServer(arena.redis), 'memory', 'used_memory'))
   const before = await usedMemory()
   const events: string[] = []
   while (events.length < size.events)

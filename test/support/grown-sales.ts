@@ -3,7 +3,7 @@
  * by one. What the stores say agrees with each other, as if the buyers had come and gone.
  */
 import { randomInt } from 'node:crypto'
-import type { Redis } from 'ioredis'
+import type { RedisClient } from '../../src/platform/redis/nodes.ts'
 import knexModule, { type Knex } from 'knex'
 import { closeOrderJob } from '../../src/contracts/jobs/close-order.ts'
 import { claimsOfEvent, type ReservationClaim } from '../../src/orders/claims.ts'
@@ -202,7 +202,7 @@ export async function retireSales(databaseUrl: string): Promise<void> {
 
 interface RedisSide {
   knex: Knex
-  redis: Redis
+  redis: RedisClient
   scripts: Pick<Scripts<typeof spikeScripts>, 'open'>
 }
 
@@ -254,7 +254,11 @@ function recordOf({ orderId, expiresAtMs, reason, ...claim }: ReservationClaim):
 }
 
 /** Adds the delayed job of every pending order. @returns how many */
-export async function growJobs(deps: { knex: Knex; queueRedis: Redis; namespace: string }): Promise<number> {
+export async function growJobs(deps: {
+  knex: Knex
+  queueRedis: RedisClient
+  namespace: string
+}): Promise<number> {
   const { knex, queueRedis, namespace } = deps
   const producer = new JobProducer(closeOrderJob, namespace, queueRedis)
   const pending: { id: string; in_ms: number }[] = await knex('orders')

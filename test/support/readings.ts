@@ -1,5 +1,5 @@
 /** Everything that people read from the API and from the dashboard, asked for as they ask for it. */
-import type { Redis } from 'ioredis'
+import type { RedisClient } from '../../src/platform/redis/nodes.ts'
 import type { Knex } from 'knex'
 import type { Config } from '../../src/platform/config.ts'
 import type { Contract, RouteName } from '../../src/http/contract/index.ts'
@@ -16,7 +16,7 @@ import { createClient } from './http.ts'
 /** What answers, and where the stores are that it reads. */
 export interface Shown {
   knex: Knex
-  redis: Redis
+  redis: RedisClient
   config: Config
   apiUrl: string
   dashboardUrl: string

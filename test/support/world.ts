@@ -1,5 +1,5 @@
 /** The surroundings of one test file: real stores and a real broker, with names that nobody else uses. */
-import { randomBytes, type KeyObject } from 'node:crypto'
+import { randomBytes } from 'node:crypto'
 import type { Knex } from 'knex'
 import { after } from 'mocha'
 import { compose as composeDashboard } from '../../dashboard/compose.ts'

@@ -53,7 +53,7 @@ interface BuyDependencies {
  */
 export async function buy(deps: BuyDependencies, input: BuyInput): Promise<Purchase> {
   const { eventId, userId } = input
-  const known = input.quantity === 1 ? deps.refusals.find(eventId, userId) : undefined
+  const known = input.quantity === 1 ? await deps.refusals.find(eventId, userId) : undefined
   if (known !== undefined) {
     deps.outcomes.add(eventId, known)
     return { kind: known }

@@ -1,4 +1,5 @@
 /** Refusals that this process knows by heart: when no unit is free, the same buyers ask again and again. */
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { Loop } from '../platform/loop.ts'
 import type { Logger } from '../platform/logger.ts'
 import type { Scripts } from '../platform/redis/define-script.ts'
@@ -7,8 +8,7 @@ import type { spikeScripts, Standing } from './scripts.ts'
 /** A refusal that is the same for everybody who holds nothing. */
 export type KnownRefusal = Exclude<Standing['kind'], 'other'>
 
-/** How long what Redis has said is believed; a unit that comes back is offered again within this time. */
-const BELIEVED_MS = 1_000
+/** How often generations are looked up for those who were not refused in one yet, and idle events forgotten. */
 const ASK_EVERY_MS = 200
 /** After so long without a buyer, an event is not asked about any more. */
 const IDLE_MS = 5_000
@@ -19,15 +19,17 @@ interface Known {
   kind: KnownRefusal
   /** Undefined until Redis was asked. */
   generation: string | undefined
-  believedUntilMs: number
   wantedAtMs: number
+  /** A question that has not left yet. */
+  asking: Promise<void> | undefined
   /** Buyers who were refused in this generation. */
   refused: Set<string>
 }
 
 /**
- * Answers those who were refused before, while nobody has become a holder since and no unit is free. That is asked of
- * Redis every `ASK_EVERY_MS` for each event that is wanted; a Redis that does not answer is not spoken for.
+ * Answers those who were refused before, while nobody has become a holder since and no unit is free. Redis is asked for
+ * that once in a turn of the event loop, for all who came in it: the question leaves after they came, so what they are
+ * told is true, as if each had asked. Nothing is believed for longer: a buyer may hold a unit from another process since.
  */
 export class Refusals {
   readonly #scripts: Pick<Scripts<typeof spikeScripts>, 'standing'>
@@ -48,13 +50,16 @@ export class Refusals {
     return this.#loop.stop()
   }
 
-  /** What a buyer of one unit is refused with; undefined when Redis has to be asked. */
-  find(eventId: string, userId: string): KnownRefusal | undefined {
+  /**
+   * What a buyer of one unit is refused with; undefined when Redis has to be asked for him.
+   * @throws when Redis does not answer
+   */
+  async find(eventId: string, userId: string): Promise<KnownRefusal | undefined> {
     const known = this.#events.get(eventId)
     if (known === undefined || !known.refused.has(userId)) return undefined
-    const now = performance.now()
-    known.wantedAtMs = now
-    return now < known.believedUntilMs ? known.kind : undefined
+    known.wantedAtMs = performance.now()
+    await (known.asking ??= this.#askSoon(eventId, known))
+    return known.refused.has(userId) ? known.kind : undefined
   }
 
   /** The generation that an event is in, as far as is known here: read it before Redis is asked for a unit. */
@@ -69,7 +74,7 @@ export class Refusals {
   learn(eventId: string, userId: string, kind: KnownRefusal, generation: string | undefined): void {
     const known = this.#events.get(eventId)
     if (known === undefined) {
-      const event = { kind, generation: undefined, believedUntilMs: 0, refused: new Set<string>() }
+      const event = { kind, generation: undefined, asking: undefined, refused: new Set<string>() }
       this.#events.set(eventId, { ...event, wantedAtMs: performance.now() })
     } else if (generation !== undefined && generation === known.generation) this.#remember(known, userId)
   }
@@ -81,13 +86,22 @@ export class Refusals {
   }
 
   async #pass(): Promise<{ more: boolean }> {
-    await Promise.all([...this.#events].map(([eventId, known]) => this.#ask(eventId, known)))
+    await Promise.all([...this.#events].map(([eventId, known]) => this.#look(eventId, known)))
     return { more: false }
   }
 
+  async #look(eventId: string, known: Known): Promise<void> {
+    if (performance.now() - known.wantedAtMs > IDLE_MS) return this.#forget(eventId, known)
+    await this.#ask(eventId, known)
+  }
+
+  async #askSoon(eventId: string, known: Known): Promise<void> {
+    await nextTurn()
+    known.asking = undefined // who comes from now on may have come too late for this question
+    await this.#ask(eventId, known)
+  }
+
   async #ask(eventId: string, known: Known): Promise<void> {
-    const askedAtMs = performance.now()
-    if (askedAtMs - known.wantedAtMs > IDLE_MS) return this.#forget(eventId, known)
     const standing = await this.#scripts.standing({ eventId }).catch((error: unknown) => {
       this.#forget(eventId, known)
       throw error
@@ -96,12 +110,12 @@ export class Refusals {
     if (standing.generation !== known.generation) this.#clear(known)
     known.kind = standing.kind
     known.generation = standing.generation
-    known.believedUntilMs = askedAtMs + BELIEVED_MS
   }
 
   #forget(eventId: string, known: Known): void {
     this.#clear(known)
-    this.#events.delete(eventId)
+    // Of several questions under way, the later ones find that the event was forgotten, or learnt anew.
+    if (this.#events.get(eventId) === known) this.#events.delete(eventId)
   }
 
   #clear(known: Known): void {

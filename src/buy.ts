@@ -69,6 +69,7 @@ export async function buy(deps: BuyDependencies, input: BuyInput): Promise<Purch
   if (reply.kind !== 'not_ready') deps.outcomes.add(eventId, reply.kind)
   if (input.quantity === 1 && (reply.kind === 'sold_out' || reply.kind === 'all_held'))
     deps.refusals.learn(eventId, userId, reply.kind, generation)
+  if (reply.kind === 'accepted' || reply.kind === 'existing') deps.refusals.forget(eventId, userId)
   if (reply.kind !== 'accepted') return reply
   const outcome = await publishReservation(deps.publisher, {
     rid: reply.rid,

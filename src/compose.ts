@@ -6,9 +6,13 @@ import { MessageSigner } from './contracts/messages/signature.ts'
 import { declareTopology, topologyOf } from './contracts/messages/topology.ts'
 import { POOL_MAX } from './contracts/pools.ts'
 import { buy } from './buy.ts'
-import { createApp, EXPOSED } from './http/app.ts'
+import { createApp } from './http/app.ts'
 import { answerBroken } from './http/broken-request.ts'
 import { createApiMetrics } from './http/metrics.ts'
+import { crossOriginHeaders } from './http/cross-origin.ts'
+import { knownRefusalDoor } from './http/known-refusal-door.ts'
+import { knownBuyerReader } from './http/middleware/authenticate.ts'
+import { CheckedTokens } from './http/middleware/checked-tokens.ts'
 import { overloadDoor } from './http/overload-door.ts'
 import { settlePayment } from './pay.ts'
 import { SimulatedProvider } from './payments/simulated-provider.ts'
@@ -99,10 +103,12 @@ async function assemble(config: Config, log: Logger, parts: StopList): Promise<R
   })
   let accepting = true
   const rebuild = { knex, redis, scripts, backlog, log }
+  const tokens = { key: tokenKey(config.jwtSecret), revocations, checked: new CheckedTokens() }
   const app = createApp({
     config,
     log,
-    key: tokenKey(config.jwtSecret),
+    key: tokens.key,
+    tokens,
     knex,
     redis,
     sale: { knex, redis, scripts, log },
@@ -144,6 +150,10 @@ async function assemble(config: Config, log: Logger, parts: StopList): Promise<R
     inFlight,
   })
 
+  const crossOrigin = crossOriginHeaders(config.corsOrigins)
+  const knownBuyer = knownBuyerReader(tokens)
+  const answerKnown = knownRefusalDoor({ app, crossOrigin, knownBuyer, refusals, outcomes, metrics })
+
   let server: Server | undefined
   return {
     async start() {
@@ -151,7 +161,7 @@ async function assemble(config: Config, log: Logger, parts: StopList): Promise<R
       refusals.start()
       server = await listen(app.callback(), config.host, config.port, {
         inFlight,
-        door: overloadDoor({ app, metrics, corsOrigins: config.corsOrigins, exposed: EXPOSED }),
+        door: overloadDoor({ app, metrics, crossOrigin, answerKnown }),
         onBroken: answerBroken,
         onError: (error) => log.error({ err: error }, 'server error'),
       })

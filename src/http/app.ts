@@ -24,9 +24,9 @@ import { createLoginLimit } from '../users/login-limit.ts'
 import type { Revocations } from '../users/revocations.ts'
 import type { Middleware, State } from './context.ts'
 import { purchaseRoutes } from './contract/purchases.ts'
-import { accessGuard, buyerReader } from './middleware/authenticate.ts'
+import { EXPOSED_HEADERS } from './cross-origin.ts'
+import { accessGuard, buyerReader, type TokenDependencies } from './middleware/authenticate.ts'
 import { jsonBody } from './middleware/body.ts'
-import { CheckedTokens } from './middleware/checked-tokens.ts'
 import { errors } from './middleware/errors.ts'
 import { idempotencyGuard } from './middleware/idempotent.ts'
 import { internalGuard } from './middleware/internal.ts'
@@ -69,19 +69,9 @@ export interface AppDependencies {
   metrics: ApiMetrics
   /** The requests in hand, which the server counts. */
   inFlight: InFlight
+  /** Tokens of buyers that were checked before. */
+  tokens: TokenDependencies
 }
-
-/** Headers of answers that browsers of other origins may read. */
-export const EXPOSED = [
-  'ETag',
-  'Idempotent-Replayed',
-  'Location',
-  'RateLimit',
-  'RateLimit-Policy',
-  'Retry-After',
-  'WWW-Authenticate',
-  'X-Request-Id',
-]
 
 /** How long browsers need not ask again whether they may ask. */
 const PREFLIGHT_KEPT_S = 600
@@ -98,11 +88,11 @@ export function createApp(deps: AppDependencies): Koa {
   const body = jsonBody(deps.inFlight)
   const crossOrigin = cors({
     origin: allowOrigin(config.corsOrigins),
-    exposeHeaders: EXPOSED,
+    exposeHeaders: EXPOSED_HEADERS,
     maxAge: PREFLIGHT_KEPT_S,
   })
   const limits = { enabled: config.rateLimit, redis, namespace: config.namespace }
-  const tokens = { key: deps.key, revocations: deps.revocations, checked: new CheckedTokens() }
+  const { tokens } = deps
   const guards = {
     internal: internalGuard(isInternal),
     access: accessGuard({ ...deps, ...tokens, paymentSecret: config.paymentSecret }),

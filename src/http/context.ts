@@ -32,7 +32,8 @@ export function errorEnvelope(ctx: Context, { entry: error, data }: ApiError) {
   }
 }
 
-function prefersChinese(ctx: Context): boolean {
+/** The language of an error; English without a wish. */
+export function prefersChinese(ctx: Context): boolean {
   if (ctx.req.headers['accept-language'] === undefined) return false
   return ctx.acceptsLanguages('en', 'zh-CN', 'zh') !== 'en' && ctx.acceptsLanguages('zh-CN', 'zh') !== false
 }

@@ -4,6 +4,7 @@ import type Koa from 'koa'
 import type { Door } from '../platform/fair-turns.ts'
 import { CONTRACT } from './contract/index.ts'
 import { errorEnvelope, type Context } from './context.ts'
+import type { CrossOriginHeaders } from './cross-origin.ts'
 import { ApiError, errorEntry } from './errors.ts'
 import type { ApiMetrics } from './metrics.ts'
 import { countRequest } from './middleware/metrics.ts'
@@ -16,9 +17,9 @@ interface DoorDependencies {
   /** Reads the id of a request, and the language of its client. */
   app: Pick<Koa, 'createContext'>
   metrics: ApiMetrics
-  corsOrigins: readonly string[]
-  /** Names of headers that browsers may show to other origins. */
-  exposed: readonly string[]
+  crossOrigin: CrossOriginHeaders
+  /** Answers what needs nobody at all. */
+  answerKnown: Door['answerKnown']
 }
 
 const PURCHASE = new RegExp(`^${API_PREFIX}${CONTRACT.buy.path.replaceAll(/:\w+/g, '[^/?]+')}(?:[?]|$)`)
@@ -30,6 +31,7 @@ const PURCHASE = new RegExp(`^${API_PREFIX}${CONTRACT.buy.path.replaceAll(/:\w+/
 export function overloadDoor(deps: DoorDependencies): Door {
   const refuse = refuser(deps)
   return {
+    answerKnown: deps.answerKnown,
     isOfCrowd: ({ method, url }) => method === 'POST' && PURCHASE.test(url ?? ''),
     refuse(request, response) {
       const { method = '', url = '' } = request
@@ -41,7 +43,7 @@ export function overloadDoor(deps: DoorDependencies): Door {
 }
 
 /** Answers what the chain of middleware answers to OVERLOADED, header by header; a test compares the two. */
-function refuser({ app, metrics, corsOrigins, exposed }: DoorDependencies) {
+function refuser({ app, metrics, crossOrigin }: DoorDependencies) {
   const refusal = new ApiError('OVERLOADED')
   const { status, retryAfterS } = errorEntry('OVERLOADED')
   const same = [
@@ -53,15 +55,13 @@ function refuser({ app, metrics, corsOrigins, exposed }: DoorDependencies) {
     'Vary',
     'Origin, Accept-Language',
   ]
-  const forOrigins = ['Access-Control-Expose-Headers', exposed.join(',')]
   return (request: IncomingMessage, response: ServerResponse): void => {
     const { method = '', headers } = request
     const ctx = app.createContext(request, response) as Context
     giveRequestId(ctx)
     const body = Buffer.from(JSON.stringify(errorEnvelope(ctx, refusal)))
     const own = [REQUEST_ID_HEADER, ctx.state.requestId, 'Content-Length', String(body.length)]
-    const { origin = '' } = headers
-    if (corsOrigins.includes(origin)) own.push('Access-Control-Allow-Origin', origin, ...forOrigins)
+    if (headers.origin !== undefined) own.push(...crossOrigin(headers.origin))
     response.writeHead(status, [...same, ...own]).end(body)
     metrics.shed.inc()
     countRequest(metrics, { method, route: 'none', status }, 0)

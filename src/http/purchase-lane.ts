@@ -13,6 +13,7 @@ import { ApiError, errorEntry } from './errors.ts'
 import type { HandlersOf } from './handler.ts'
 import type { ApiMetrics } from './metrics.ts'
 import { refusalFor } from './middleware/errors.ts'
+import { countRequest } from './middleware/metrics.ts'
 import { giveRequestId, REQUEST_ID_HEADER } from './middleware/request-id.ts'
 import { SAFE_HEADERS } from './middleware/safe-headers.ts'
 import { API_PREFIX } from './mount.ts'
@@ -24,13 +25,16 @@ const ID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
 const ID_LENGTH = 36
 
 /** The headers of every answer to a purchase, as `writeHead` takes them. */
-const HEADERS: readonly string[] = [
+export const PURCHASE_HEADERS: readonly string[] = [
   ...SAFE_HEADERS.flat(),
   'Cache-Control',
   'no-store',
   'Content-Type',
   'application/json; charset=utf-8',
 ]
+
+/** As purchases are counted, whichever way they took. */
+export const PURCHASE_LABELS = { method: ROUTE.method.toUpperCase(), route: `${API_PREFIX}${ROUTE.path}` }
 
 interface LaneDependencies {
   crossOrigin: Middleware
@@ -48,22 +52,19 @@ type Reply = Awaited<ReturnType<LaneDependencies['buy']>>
 
 /** Answers purchases by itself and lets everything else pass. Stands in front of all other middleware. */
 export function purchaseLane(deps: LaneDependencies): Middleware {
-  const { requests, durations } = deps.metrics
-  const labels = { method: ROUTE.method.toUpperCase(), route: `${API_PREFIX}${ROUTE.path}` }
   return async (ctx, next) => {
-    const eventId = isTracing() ? undefined : eventIdOf(ctx.req)
+    const eventId = isTracing() ? undefined : purchasedEvent(ctx.req)
     if (eventId === undefined) return next()
     const began = performance.now()
     giveRequestId(ctx)
     const reply = await decide(deps, ctx, eventId)
     const status = write(ctx, reply)
-    requests.inc({ ...labels, status })
-    durations.observe(labels, (performance.now() - began) / 1_000)
+    countRequest(deps.metrics, { ...PURCHASE_LABELS, status }, performance.now() - began)
   }
 }
 
 /** The event of a purchase that has nothing unusual about it. */
-function eventIdOf({ method, url = '', headers }: IncomingMessage): string | undefined {
+export function purchasedEvent({ method, url = '', headers }: IncomingMessage): string | undefined {
   if (method !== 'POST' || !url.startsWith(BEFORE_ID) || !url.endsWith(AFTER_ID)) return undefined
   if (url.length !== BEFORE_ID.length + ID_LENGTH + AFTER_ID.length) return undefined
   if (headers['idempotency-key'] !== undefined) return undefined
@@ -91,12 +92,18 @@ async function decide(deps: LaneDependencies, ctx: Context, eventId: string): Pr
   }
 }
 
+/** Whether there is anything to read; a length of 0 is none. */
+export function hasBody({ headers }: IncomingMessage): boolean {
+  const { 'content-length': length, 'transfer-encoding': encoding } = headers
+  return (length !== undefined && length !== '0') || encoding !== undefined
+}
+
 /** @throws ApiError */
 async function admit(deps: LaneDependencies, ctx: Context): Promise<Claims> {
   const { headers } = ctx.req
   if (headers.origin !== undefined) await deps.crossOrigin(ctx, onwards)
   await deps.overload(ctx, onwards)
-  if (headers['content-length'] !== undefined || headers['transfer-encoding'] !== undefined) {
+  if (hasBody(ctx.req)) {
     await deps.body(ctx, onwards)
     await deps.overload(ctx, onwards) // others may have come while the body was waited for
   }
@@ -115,7 +122,7 @@ function write(ctx: Context, reply: Reply | ApiError): number {
   const status = refused ? errorEntry(reply.entry).status : reply.status
   const body = JSON.stringify(refused ? errorEnvelope(ctx, reply) : envelope(ctx, reply.data))
   if (!ctx.writable) return status // the buyer has gone
-  const headers = HEADERS.concat(
+  const headers = PURCHASE_HEADERS.concat(
     REQUEST_ID_HEADER,
     ctx.state.requestId,
     'Content-Length',

@@ -17,6 +17,8 @@ export interface Turns {
 }
 
 export interface Door {
+  /** Answers at once what takes no work. @returns whether it did */
+  answerKnown: (request: IncomingMessage, response: ServerResponse) => boolean
   /** True for requests of which too many may come at once; they are turned away before others. */
   isOfCrowd: (request: IncomingMessage) => boolean
   /** Answers one request too many. @returns false for what is to be handled all the same */
@@ -62,6 +64,7 @@ export function fairTurns(handler: RequestHandler, { inFlight, door }: Turns): R
   }
 
   return (request, response) => {
+    if (door?.answerKnown(request, response) === true) return
     if (inFlight.enter(request, door?.isOfCrowd(request)) === 'excess') {
       refused++
       if (door?.refuse(request, response) !== true) void handler(request, response)

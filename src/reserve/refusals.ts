@@ -1,5 +1,4 @@
 /** Refusals that this process knows by heart: when no unit is free, the same buyers ask again and again. */
-import { setImmediate as nextTurn } from 'node:timers/promises'
 import { Loop } from '../platform/loop.ts'
 import type { Logger } from '../platform/logger.ts'
 import type { Scripts } from '../platform/redis/define-script.ts'
@@ -8,8 +7,11 @@ import type { spikeScripts, Standing } from './scripts.ts'
 /** A refusal that is the same for everybody who holds nothing. */
 export type KnownRefusal = Exclude<Standing['kind'], 'other'>
 
+/** How old what Redis has said may be; a crowd keeps it younger than that by itself. */
+const BELIEVED_MS = 20
+const REFRESHED_AFTER_MS = 5
 /** How often generations are looked up for those who were not refused in one yet, and idle events forgotten. */
-const ASK_EVERY_MS = 200
+const LOOK_EVERY_MS = 200
 /** After so long without a buyer, an event is not asked about any more. */
 const IDLE_MS = 5_000
 /** Buyers remembered of all events together, some hundred bytes each; more of them ask Redis. */
@@ -20,7 +22,9 @@ interface Known {
   /** Undefined until Redis was asked. */
   generation: string | undefined
   wantedAtMs: number
-  /** A question that has not left yet. */
+  /** When the question left that was answered last. */
+  askedAtMs: number
+  /** A question under way. */
   asking: Promise<void> | undefined
   /** Buyers who were refused in this generation. */
   refused: Set<string>
@@ -28,8 +32,8 @@ interface Known {
 
 /**
  * Answers those who were refused before, while nobody has become a holder since and no unit is free. Redis is asked for
- * that once in a turn of the event loop, for all who came in it: the question leaves after they came, so what they are
- * told is true, as if each had asked. Nothing is believed for longer: a buyer may hold a unit from another process since.
+ * that again and again while they come, for all of them at once, and what it said is believed for `BELIEVED_MS`: who has
+ * got a unit from another process may be refused by this one for so long. A Redis that does not answer is not spoken for.
  */
 export class Refusals {
   readonly #scripts: Pick<Scripts<typeof spikeScripts>, 'standing'>
@@ -39,7 +43,7 @@ export class Refusals {
 
   constructor(scripts: Pick<Scripts<typeof spikeScripts>, 'standing'>, log: Logger) {
     this.#scripts = scripts
-    this.#loop = new Loop(() => this.#pass(), ASK_EVERY_MS, log.child({ part: 'refusals' }))
+    this.#loop = new Loop(() => this.#pass(), LOOK_EVERY_MS, log.child({ part: 'refusals' }))
   }
 
   start(): void {
@@ -50,16 +54,28 @@ export class Refusals {
     return this.#loop.stop()
   }
 
-  /**
-   * What a buyer of one unit is refused with; undefined when Redis has to be asked for him.
-   * @throws when Redis does not answer
-   */
-  async find(eventId: string, userId: string): Promise<KnownRefusal | undefined> {
+  /** What a buyer of one unit is refused with; undefined when Redis has to be asked for him. */
+  find(eventId: string, userId: string): KnownRefusal | undefined | Promise<KnownRefusal | undefined> {
     const known = this.#events.get(eventId)
     if (known === undefined || !known.refused.has(userId)) return undefined
-    known.wantedAtMs = performance.now()
-    await (known.asking ??= this.#askSoon(eventId, known))
-    return known.refused.has(userId) ? known.kind : undefined
+    const now = performance.now()
+    known.wantedAtMs = now
+    const ageMs = now - known.askedAtMs
+    if (ageMs < REFRESHED_AFTER_MS) return known.kind
+    // Where this fails, the event is forgotten, and whoever is asked for the unit itself tells of it.
+    const asking = this.#ask(eventId, known).catch(() => undefined)
+    return ageMs < BELIEVED_MS ? known.kind : asking.then(() => believed(known, userId))
+  }
+
+  /** As `find`, of what is known just now. */
+  peek(eventId: string, userId: string): KnownRefusal | undefined {
+    const found = this.find(eventId, userId)
+    return typeof found === 'string' ? found : undefined
+  }
+
+  /** Tells that a buyer was given a unit here. */
+  forget(eventId: string, userId: string): void {
+    if (this.#events.get(eventId)?.refused.delete(userId)) this.#buyers--
   }
 
   /** The generation that an event is in, as far as is known here: read it before Redis is asked for a unit. */
@@ -74,8 +90,8 @@ export class Refusals {
   learn(eventId: string, userId: string, kind: KnownRefusal, generation: string | undefined): void {
     const known = this.#events.get(eventId)
     if (known === undefined) {
-      const event = { kind, generation: undefined, asking: undefined, refused: new Set<string>() }
-      this.#events.set(eventId, { ...event, wantedAtMs: performance.now() })
+      const event = { kind, generation: undefined, askedAtMs: -Infinity, asking: undefined }
+      this.#events.set(eventId, { ...event, wantedAtMs: performance.now(), refused: new Set() })
     } else if (generation !== undefined && generation === known.generation) this.#remember(known, userId)
   }
 
@@ -95,13 +111,12 @@ export class Refusals {
     await this.#ask(eventId, known)
   }
 
-  async #askSoon(eventId: string, known: Known): Promise<void> {
-    await nextTurn()
-    known.asking = undefined // who comes from now on may have come too late for this question
-    await this.#ask(eventId, known)
+  #ask(eventId: string, known: Known): Promise<void> {
+    return (known.asking ??= this.#askNow(eventId, known).finally(() => (known.asking = undefined)))
   }
 
-  async #ask(eventId: string, known: Known): Promise<void> {
+  async #askNow(eventId: string, known: Known): Promise<void> {
+    const askedAtMs = performance.now()
     const standing = await this.#scripts.standing({ eventId }).catch((error: unknown) => {
       this.#forget(eventId, known)
       throw error
@@ -110,6 +125,7 @@ export class Refusals {
     if (standing.generation !== known.generation) this.#clear(known)
     known.kind = standing.kind
     known.generation = standing.generation
+    known.askedAtMs = askedAtMs
   }
 
   #forget(eventId: string, known: Known): void {
@@ -122,4 +138,10 @@ export class Refusals {
     this.#buyers -= known.refused.size
     known.refused = new Set()
   }
+}
+
+/** @returns undefined when the answer took so long that it is old itself */
+function believed(known: Known, userId: string): KnownRefusal | undefined {
+  if (!known.refused.has(userId) || performance.now() - known.askedAtMs >= BELIEVED_MS) return undefined
+  return known.kind
 }

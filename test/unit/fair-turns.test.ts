@@ -101,7 +101,7 @@ describe('turns of requests', () => {
 
   it('are begun in greater numbers where many are refused', async () => {
     let begun = 0
-    const door = { isOfCrowd: () => false, refuse: () => true }
+    const door = { answerKnown: () => false, isOfCrowd: () => false, refuse: () => true }
     const listener = fairTurns(async () => void begun++, { inFlight: new InFlight(100), door })
     for (const request of requests(140)) listener(request, response)
     await turn()
@@ -121,6 +121,7 @@ describe('turns of requests', () => {
       {
         inFlight,
         door: {
+          answerKnown: () => false,
           isOfCrowd: (request) => (request as unknown as { crowd?: true }).crowd === true,
           refuse: (request) => request !== past && refused.push(request) > 0,
         },

@@ -11,7 +11,7 @@ import type { Context, Middleware } from '../context.ts'
 import { ApiError } from '../errors.ts'
 import type { CheckedTokens } from './checked-tokens.ts'
 
-interface TokenDependencies {
+export interface TokenDependencies {
   key: KeyObject
   checked: CheckedTokens
   revocations: Revocations
@@ -69,6 +69,14 @@ function tokenReader({ key, checked }: TokenDependencies): TokenReader {
     if (!claims.success) throw new ApiError('UNAUTHENTICATED')
     checked.add(header, claims.data)
     return claims.data
+  }
+}
+
+/** @returns the user of a token that was checked before, and is good */
+export function knownBuyerReader({ checked, revocations }: TokenDependencies) {
+  return (header = ''): Claims | undefined => {
+    const claims = checked.find(header)
+    return claims === undefined || revocations.revokes(claims) ? undefined : claims
   }
 }
 

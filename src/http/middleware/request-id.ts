@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import type { IncomingMessage } from 'node:http'
 import type { Next } from 'koa'
 import type { Context } from '../context.ts'
 
@@ -13,8 +14,12 @@ export function requestId() {
   }
 }
 
-/** Takes the caller's request id when it is harmless, else makes one. */
 export function giveRequestId(ctx: Context): void {
-  const given = ctx.get(REQUEST_ID_HEADER)
-  ctx.state.requestId = /^[\w-]{8,64}$/.test(given) ? given : randomUUID()
+  ctx.state.requestId = requestIdFrom(ctx.req)
+}
+
+/** The caller's request id when it is harmless, else a new one. */
+export function requestIdFrom({ headers }: IncomingMessage): string {
+  const given = headers['x-request-id']
+  return typeof given === 'string' && /^[\w-]{8,64}$/.test(given) ? given : randomUUID()
 }

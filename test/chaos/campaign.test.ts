@@ -6,7 +6,7 @@ import { FAILPOINT_FAULTS, FAULTS } from './faults.ts'
 import { planRun } from './plan.ts'
 import { lineOf, totalsOf } from './summary.ts'
 
-const RUNS = 30
+const RUNS = 24
 const FIRST_SEED = 1
 /** On 2 cores; a run mostly waits for what a fault has broken. */
 const CELLS = 3

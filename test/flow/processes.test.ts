@@ -164,7 +164,7 @@ async function countEffects(world: World, eventId: string) {
   const { rows } = await world.knex.raw(
     `WITH mine AS (SELECT id, status FROM orders WHERE event_id = :eventId),
           voided AS (SELECT rid FROM reservations WHERE event_id = :eventId AND status = 'void'),
-          facts AS (SELECT topic, published_at FROM outbox
+          facts AS (SELECT topic, payload, published_at FROM outbox
                      WHERE key IN (SELECT id FROM mine) OR key IN (SELECT rid FROM reservations WHERE event_id = :eventId)),
           money AS (SELECT e.kind FROM payment_events e JOIN payments p ON p.id = e.payment_id
                      WHERE p.order_id IN (SELECT id FROM mine))
@@ -172,7 +172,8 @@ async function countEffects(world: World, eventId: string) {
             (SELECT count(*) FROM mine WHERE status = 'paid') AS paid,
             (SELECT count(*) FROM spike_orders WHERE event_id = :eventId AND NOT live) AS ended,
             (SELECT count(*) FROM voided) AS voids,
-            (SELECT count(*) FROM facts WHERE topic = 'order.created') AS created,
+            (SELECT coalesce(sum(1 + coalesce(jsonb_array_length(payload -> 'others'), 0)), 0) FROM facts
+              WHERE topic = 'order.created') AS created,
             (SELECT count(*) FROM facts WHERE topic = 'stock.released') AS released,
             (SELECT count(*) FROM facts WHERE published_at IS NULL) AS unpublished,
             (SELECT count(*) FROM money WHERE kind = 'captured') AS captured,

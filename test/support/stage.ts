@@ -78,7 +78,8 @@ export async function judgeAtRest(
       const quiet = facts.ledger.pending + facts.ledger.unpublished + facts.inFlight + queues.waiting === 0
       return quiet && facts.pendingReleases === 0 && { facts, queues }
     }
-    const { facts, queues } = await until('rest', look, limitMs)
+    // The stores are read one after the other: what moved between the two was at rest in neither, and is by the next look.
+    const { facts, queues } = await until('rest', async () => (await look()) && look(), limitMs)
     const toldFacts = await readTold(world.knex, eventId, { told })
     return { facts, queues, toldFacts, invariants: judge(facts, toldFacts, queues) }
   } finally {

@@ -8,6 +8,7 @@ import { order } from '../../support/buying.ts'
 import { logIn } from '../../support/dashboard.ts'
 import { createClient, type Client } from '../../support/http.ts'
 import { atRest, stateOf } from '../../support/state.ts'
+import { until } from '../../support/wait.ts'
 import { createWorld, type World } from '../../support/world.ts'
 
 interface BoardQueue {
@@ -69,9 +70,12 @@ describe('the board of queues', () => {
     expect(created?.jobs.map(({ id, data }) => ({ id, data }))).to.deep.equal([
       { id: `create-order-${rid}`, data: { rid } },
     ])
-    const closing = (await board('close-order'))[1]
-    expect(closing?.counts).to.include({ delayed: 1, failed: 0 })
-    expect(closing?.jobs.map(({ name }) => name)).to.deep.equal(['close-order'])
+    const closing = await until('the job that will close it', async () => {
+      const queue = (await board('close-order'))[1]
+      return queue?.counts.delayed === 1 && queue
+    })
+    expect(closing.counts).to.include({ failed: 0 })
+    expect(closing.jobs.map(({ name }) => name)).to.deep.equal(['close-order'])
   })
 
   it('says which queues are for reading only and which may retry', async () => {

@@ -180,11 +180,12 @@ describe('the live page without workers', () => {
     expect(shown(away, 'free')).to.equal('7')
     expect(away.parts.sale).to.include({ trouble: null })
     await proxy.restore()
-    const back = await tab.sees(
-      'its return',
-      ({ parts }) => parts.gate.trouble === null && parts.books.trouble === null,
+    // The first reading that comes through may have been asked for while the store was away.
+    await tab.sees(
+      'its return, with a young reading',
+      ({ parts: { gate, books } }) =>
+        gate.trouble === null && books.trouble === null && (gate.ageMs ?? Infinity) < 2_000,
     )
-    expect(back.parts.gate.ageMs).to.be.below(2_000)
     tab.leave()
   })
 

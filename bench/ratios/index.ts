@@ -3,7 +3,7 @@ import { acceptances } from './acceptances.ts'
 import { createOrder } from './create-order.ts'
 import { durableOrders } from './durable-orders.ts'
 import { growth } from './growth.ts'
-import { latency } from './latency.ts'
+import { latencies } from './latency.ts'
 import { rejections } from './rejections.ts'
 
 /** In the order in which they are measured. */
@@ -13,5 +13,5 @@ export const RATIOS: readonly Ratio[] = [
   ...createOrder,
   ...durableOrders,
   growth,
-  latency,
+  ...latencies,
 ]

@@ -99,6 +99,45 @@ describe('a purchase on its own way', () => {
       }
     })
 
+    it('in front of all middleware too, when the refusal is known just now', async () => {
+      for (const [state, word] of [
+        ['held', 'ALL_HELD'],
+        ['paid', 'SOLD_OUT'],
+      ] as const) {
+        const eventId = await createSale(world, { stock: 1 })
+        await take(eventId, state)
+        const userId = uuidv7()
+        const known = bearer(userId)
+        await pressUntilKnown(world, eventId, () => known, userId)
+        for (const headers of [
+          {},
+          { 'Content-Length': '0' },
+          { 'Accept-Language': 'zh-CN,zh;q=0.9' },
+          { 'Accept-Language': 'de, en;q=0.5' },
+          { Origin: ORIGIN },
+          { Origin: 'https://elsewhere.example' },
+          { 'X-Request-Id': 'request-4711' },
+        ]) {
+          const purchase = { headers: { ...known, ...headers } }
+          // The door writes this header ahead of the request's id, the lane behind it.
+          const atDoor = await until('an answer from the door', async () => {
+            const answer = await sendPurchase(world.apiUrl, eventId, purchase)
+            const names = answer.headers.map(([name]) => name)
+            return names.indexOf('Vary') < names.indexOf('X-Request-Id') && answer
+          })
+          const general = await sendPurchase(world.apiUrl, eventId, purchase, UNUSUAL)
+          expectSame(atDoor, general)
+          expect(atDoor.body.error).to.equal(word)
+          if ('X-Request-Id' in headers) expect(atDoor.body.request_id).to.equal(headers['X-Request-Id'])
+        }
+        for (const headers of [{ ...known, 'Idempotency-Key': 'k' }, { Authorization: 'Bearer x' }]) {
+          const answer = await sendPurchase(world.apiUrl, eventId, { headers })
+          const names = answer.headers.map(([name]) => name)
+          expect(names.indexOf('Vary'), 'not from the door').to.be.above(names.indexOf('X-Request-Id'))
+        }
+      }
+    })
+
     it('when the sale has not started, is paused or over, or there is none', async () => {
       const later = await createSale(world, { startAt: new Date(Date.now() + 60_000) })
       await sameAs('SALE_NOT_STARTED', later, () => ({ headers: bearer() }))

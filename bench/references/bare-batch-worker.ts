@@ -50,7 +50,7 @@ const order = createBatcher<string, string>({
 const connection = new Redis(QUEUE_REDIS_URL, { maxRetriesPerRequest: null })
 const worker = new Worker(QUEUE, async ({ data }) => void (await order(data.rid)), {
   connection,
-  prefix: `{${NAMESPACE}}`,
+  prefix: `{${NAMESPACE}:create-order}`,
   concurrency: Number(CONCURRENCY),
 })
 worker.on('error', (error) => process.stderr.write(`${error.message}\n`))

@@ -53,11 +53,8 @@ async function bare(world: BenchWorld, { arena }: Shop, buyers: readonly LoadBuy
   return { base: reference.url, headers: buyers.map(({ user_id }) => ({ 'X-User': user_id })) }
 }
 
-async function steadily(
-  { seconds, say }: BenchWorld,
-  { arena }: Shop,
-  { base, headers }: Target,
-): Promise<OpenRatio> {
+async function steadily(world: BenchWorld, { arena }: Shop, { base, headers }: Target): Promise<OpenRatio> {
+  const { seconds } = world
   const at = (eventId: string) => ({ url: ordersUrl(base, eventId), headers, seconds })
   const rates: number[] = []
   for (let i = 0; i < CALIBRATIONS; i++) {
@@ -65,7 +62,7 @@ async function steadily(
     rates.push(acceptedOf(full) / full.seconds)
   }
   const rate = median(rates) * LOAD
-  say(`P6: ${median(rates).toFixed(0)} purchases/s at most, measured at ${rate.toFixed(0)}/s`)
+  world.say(`P6: ${median(rates).toFixed(0)} purchases/s at most, measured at ${rate.toFixed(0)}/s`)
   let p50Ms = 0
   return {
     async subject() {

@@ -1,5 +1,5 @@
 /** What browsers of other origins may read. */
-const EXPOSED = [
+export const EXPOSED_HEADERS = [
   'ETag',
   'Idempotent-Replayed',
   'Location',
@@ -15,8 +15,6 @@ export type CrossOriginHeaders = (origin: string) => readonly string[]
 
 /** The same headers as @koa/cors sets, for answers that are written past Koa. */
 export function crossOriginHeaders(origins: readonly string[]): CrossOriginHeaders {
-  const exposed = ['Access-Control-Expose-Headers', EXPOSED.join(',')]
+  const exposed = ['Access-Control-Expose-Headers', EXPOSED_HEADERS.join(',')]
   return (origin) => (origins.includes(origin) ? ['Access-Control-Allow-Origin', origin, ...exposed] : [])
 }
-
-export { EXPOSED as EXPOSED_HEADERS }

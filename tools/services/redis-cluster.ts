@@ -24,14 +24,24 @@ export const startRedisCluster: ClusterStarter = async ({ instance, home, env, l
   const url = `redis://:${password}@${services.map((service) => new URL(service.url).host).join(',')}`
   return {
     urls: { REDIS_URL: url, QUEUE_REDIS_URL: url },
-    nodes: new Map(services.map((service, i) => [names[i] ?? '', service])),
+    nodes: new Map(services.map((service, i) => [names[i] ?? '', rejoining(service)])),
+  }
+}
+
+/** A master that is back refuses commands for 2 s, until it has heard of the others: only then is it ready. */
+function rejoining(service: RunningService): RunningService {
+  return {
+    ...service,
+    async restart() {
+      await service.restart()
+      await withNodes([service], (nodes) => Promise.all(nodes.map(untilFormed)))
+    },
   }
 }
 
 /** What `redis-cli --cluster create` does, which not every package of the server brings. */
 async function form(services: readonly RunningService[]): Promise<void> {
-  const nodes = services.map(({ url }) => new Redis(url))
-  try {
+  await withNodes(services, async (nodes) => {
     const [first] = nodes
     await Promise.all(
       nodes.map(async (node, i) => {
@@ -43,7 +53,17 @@ async function form(services: readonly RunningService[]): Promise<void> {
       const [, port = '', busPort = ''] = /:(\d+)@(\d+)/.exec(String(await node.cluster('NODES'))) ?? []
       await first?.call('CLUSTER', 'MEET', LOOPBACK, port, busPort)
     }
-    for (const node of nodes) await untilFormed(node)
+    await Promise.all(nodes.map(untilFormed))
+  })
+}
+
+async function withNodes(
+  services: readonly RunningService[],
+  use: (nodes: Redis[]) => Promise<unknown>,
+): Promise<void> {
+  const nodes = services.map(({ url }) => new Redis(url))
+  try {
+    await use(nodes)
   } finally {
     for (const node of nodes) node.disconnect()
   }

@@ -114,6 +114,8 @@ export async function closeRabbit(connection: RabbitConnection): Promise<void> {
   await withinTime(connection.close(), CLOSE_WITHIN_MS)
 }
 
+const RENEW_EVERY_MS = 1_000
+
 interface KeepChannelOptions<C> {
   open: () => Promise<C>
   /** Declares what the channel needs; runs again on every new channel. */
@@ -132,6 +134,7 @@ export class KeptChannel<C extends Channel | ConfirmChannel> {
   #current: C | undefined
   #closed = false
   #reopening = false
+  #renewableAt = 0
   readonly #options: KeepChannelOptions<C>
 
   constructor(options: KeepChannelOptions<C>) {
@@ -161,6 +164,15 @@ export class KeptChannel<C extends Channel | ConfirmChannel> {
     }
     if (isGone) throw new Error('lost while it was prepared')
     this.#current = channel
+  }
+
+  /** Replaces a channel that is open and does not do its work, unless one was replaced within the last second. */
+  async renew(channel: C): Promise<void> {
+    if (channel !== this.#current || performance.now() < this.#renewableAt) return
+    this.#renewableAt = performance.now() + RENEW_EVERY_MS
+    this.#current = undefined
+    await closeChannel(channel)
+    await this.#reopen()
   }
 
   async close(): Promise<void> {

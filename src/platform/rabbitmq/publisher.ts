@@ -122,6 +122,7 @@ export class ConfirmPublisher {
         clearTimeout(timer)
         this.#settled()
         const returned = this.#returned.delete(correlationId)
+        if (isNack(error)) this.#renew(channel)
         resolve(outcomeOf(error, returned))
       }
       try {
@@ -160,6 +161,14 @@ export class ConfirmPublisher {
     await this.#kept.close()
   }
 
+  /**
+   * A channel that first publishes to a quorum queue between two of its leaders keeps asking the node that is gone, and
+   * refuses all that follows (RabbitMQ 3.10, `reject_publish` in `rabbit_fifo_client:enqueue`). A new one finds the leader.
+   */
+  #renew(channel: ConfirmChannel): void {
+    void this.#kept.renew(channel)
+  }
+
   #settled(): void {
     this.#unconfirmed--
     if (this.#unconfirmed > 0) return
@@ -169,5 +178,9 @@ export class ConfirmPublisher {
 
 function outcomeOf(error: Error | null, returned: boolean): PublishOutcome {
   if (error === null || error === undefined) return returned ? 'unroutable' : 'confirmed'
-  return error.message === 'message nacked' ? 'refused' : 'unknown'
+  return isNack(error) ? 'refused' : 'unknown'
+}
+
+function isNack(error: Error | null): boolean {
+  return error?.message === 'message nacked'
 }

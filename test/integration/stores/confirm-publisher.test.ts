@@ -37,12 +37,15 @@ describe('ConfirmPublisher', () => {
     await world.close()
   })
 
-  const make = (maxUnconfirmed = MAX_UNCONFIRMED): ConfirmPublisher =>
+  const make = (maxUnconfirmed = MAX_UNCONFIRMED, onChannel = () => undefined as unknown): ConfirmPublisher =>
     new ConfirmPublisher({
       connection,
       exchange: world.topology.exchange,
       maxUnconfirmed,
-      prepare: (channel) => declareTopology(channel, world.topology),
+      prepare: (channel) => {
+        onChannel()
+        return declareTopology(channel, world.topology)
+      },
       log: world.log,
     })
   const started = async (maxUnconfirmed?: number): Promise<ConfirmPublisher> => {
@@ -90,17 +93,40 @@ describe('ConfirmPublisher', () => {
     await publisher.stop()
   })
 
-  it('tells what the broker refuses', async () => {
-    const publisher = await started()
+  /** A queue that takes one message and refuses the next. */
+  async function bindFullQueue(): Promise<void> {
     const { queue: full } = await broker.channel.assertQueue('', {
       exclusive: true,
       maxLength: 1,
       arguments: { 'x-overflow': 'reject-publish' },
     })
     await broker.channel.bindQueue(full, world.topology.exchange, 'full')
+  }
+
+  it('tells what the broker refuses', async () => {
+    const publisher = await started()
+    await bindFullQueue()
     const outcomes = []
     for (const id of ['a', 'b', 'c']) outcomes.push(await publisher.publish(message(id, 'full')))
     expect(outcomes).to.deep.equal(['confirmed', 'refused', 'refused'])
+    await publisher.stop()
+  })
+
+  it('goes on with a new channel after a refusal, at most one each second', async () => {
+    let channels = 0
+    const publisher = make(MAX_UNCONFIRMED, () => channels++)
+    await publisher.start()
+    await bindFullQueue()
+    await Promise.all(['a', 'b', 'c'].map((id) => publisher.publish(message(id, 'full'))))
+    await until('a new channel', () => channels === 2 && publisher.isOpen)
+    expect(await publisher.publish(message('d', 'full'))).to.equal('refused')
+    expect(await publisher.publish(message('e'))).to.equal('confirmed')
+    expect(channels).to.equal(2)
+    await until('another one', async () => {
+      await publisher.publish(message('f', 'full'))
+      return channels === 3
+    })
+    await recovered(publisher)
     await publisher.stop()
   })
 

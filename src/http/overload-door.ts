@@ -1,23 +1,16 @@
 /** Turns away what is too much at the lowest price: before Koa, without reading the body, and with nothing in the log. */
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import type Koa from 'koa'
 import type { Door } from '../platform/fair-turns.ts'
+import { constantRefusal, type RefusalDependencies } from './constant-refusal.ts'
 import { CONTRACT } from './contract/index.ts'
-import { errorEnvelope, type Context } from './context.ts'
-import type { CrossOriginHeaders } from './cross-origin.ts'
-import { ApiError, errorEntry } from './errors.ts'
 import type { ApiMetrics } from './metrics.ts'
 import { countRequest } from './middleware/metrics.ts'
 import { isProbe } from './middleware/overload.ts'
-import { giveRequestId, REQUEST_ID_HEADER } from './middleware/request-id.ts'
 import { SAFE_HEADERS } from './middleware/safe-headers.ts'
 import { API_PREFIX } from './mount.ts'
 
-interface DoorDependencies {
-  /** Reads the id of a request, and the language of its client. */
-  app: Pick<Koa, 'createContext'>
+interface DoorDependencies extends RefusalDependencies {
   metrics: ApiMetrics
-  crossOrigin: CrossOriginHeaders
   /** Answers what needs nobody at all. */
   answerKnown: Door['answerKnown']
 }
@@ -42,28 +35,15 @@ export function overloadDoor(deps: DoorDependencies): Door {
   }
 }
 
+const HEADERS = [...SAFE_HEADERS.flat(), 'Content-Type', 'application/json; charset=utf-8']
+
 /** Answers what the chain of middleware answers to OVERLOADED, header by header; a test compares the two. */
-function refuser({ app, metrics, crossOrigin }: DoorDependencies) {
-  const refusal = new ApiError('OVERLOADED')
-  const { status, retryAfterS } = errorEntry('OVERLOADED')
-  const same = [
-    ...SAFE_HEADERS.flat(),
-    'Content-Type',
-    'application/json; charset=utf-8',
-    'Retry-After',
-    String(retryAfterS),
-    'Vary',
-    'Origin, Accept-Language',
-  ]
+function refuser(deps: DoorDependencies) {
+  const { shed } = deps.metrics
+  const write = constantRefusal('OVERLOADED', HEADERS, deps)
   return (request: IncomingMessage, response: ServerResponse): void => {
-    const { method = '', headers } = request
-    const ctx = app.createContext(request, response) as Context
-    giveRequestId(ctx)
-    const body = Buffer.from(JSON.stringify(errorEnvelope(ctx, refusal)))
-    const own = [REQUEST_ID_HEADER, ctx.state.requestId, 'Content-Length', String(body.length)]
-    if (headers.origin !== undefined) own.push(...crossOrigin(headers.origin))
-    response.writeHead(status, [...same, ...own]).end(body)
-    metrics.shed.inc()
-    countRequest(metrics, { method, route: 'none', status }, 0)
+    const status = write(request, response)
+    shed.inc()
+    countRequest(deps.metrics, { method: request.method ?? '', route: 'none', status }, 0)
   }
 }

@@ -1,7 +1,7 @@
 /** So few at the same time are no crowd, however slow the machine is. */
 const LEAST = 64
 /** Time in which they should be done on average, from when they came. */
-const TARGET_MS = 50
+const TARGET_MS = 100
 const WINDOW_MS = 100
 const MOST_DOWN = 0.5
 const UP = 1.1

@@ -2,7 +2,7 @@ import { expect } from 'chai'
 import { describe, it } from 'mocha'
 import { AdaptiveLimit } from '../../src/platform/adaptive-limit.ts'
 
-const SLOW_MS = 200
+const SLOW_MS = 400
 const QUICK_MS = 10
 
 describe('a limit that adapts', () => {
@@ -26,7 +26,7 @@ describe('a limit that adapts', () => {
 
   it('falls in proportion to what was too slow, by half at most, and not below a few dozen', () => {
     const limit = made()
-    pass(limit, 62.5)
+    pass(limit, 125)
     expect(limit.value).to.equal(400)
     pass(limit, SLOW_MS)
     expect(limit.value).to.equal(200)
@@ -51,7 +51,7 @@ describe('a limit that adapts', () => {
     const limit = made()
     const perSecond = 2_000
     for (let i = 0; i < 100; i++) pass(limit, (limit.value / perSecond) * 1_000)
-    expect(limit.value).to.be.within(90, 115)
+    expect(limit.value).to.be.within(180, 225)
   })
 
   it('is the highest again when nobody was turned away for a second', () => {

@@ -11,7 +11,7 @@ import { answerBroken } from './http/broken-request.ts'
 import { createApiMetrics } from './http/metrics.ts'
 import { crossOriginHeaders } from './http/cross-origin.ts'
 import { knownRefusalDoor } from './http/known-refusal-door.ts'
-import { knownBuyerReader } from './http/middleware/authenticate.ts'
+import { buyerReader } from './http/middleware/authenticate.ts'
 import { CheckedTokens } from './http/middleware/checked-tokens.ts'
 import { overloadDoor } from './http/overload-door.ts'
 import { settlePayment } from './pay.ts'
@@ -151,7 +151,7 @@ async function assemble(config: Config, log: Logger, parts: StopList): Promise<R
   })
 
   const crossOrigin = crossOriginHeaders(config.corsOrigins)
-  const knownBuyer = knownBuyerReader(tokens)
+  const { known: knownBuyer } = buyerReader(tokens)
   const answerKnown = knownRefusalDoor({ app, crossOrigin, knownBuyer, refusals, outcomes, metrics })
 
   let server: Server | undefined

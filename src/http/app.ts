@@ -107,7 +107,7 @@ export function createApp(deps: AppDependencies): Koa {
     overload,
     body,
     limitAddress: guards.limitAddress(limit),
-    readBuyer: buyerReader(tokens),
+    readBuyer: buyerReader(tokens).read,
     limitUser: guards.limitUser(limit),
     buy: purchases.buy,
   })

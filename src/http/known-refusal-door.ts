@@ -12,7 +12,7 @@ import { hasBody, PURCHASE_HEADERS, PURCHASE_LABELS, purchasedEvent } from './pu
 interface DoorDependencies extends RefusalDependencies {
   /** Whose token it is, when it was checked before and is good. */
   knownBuyer: (authorization: string | undefined) => Claims | undefined
-  refusals: Pick<Refusals, 'peek'>
+  refusals: Pick<Refusals, 'peek' | 'refuses'>
   outcomes: Pick<OutcomeCounts, 'add'>
   metrics: ApiMetrics
 }
@@ -43,7 +43,7 @@ function refusalOf(
   request: IncomingMessage,
 ): { eventId: string; kind: KnownRefusal } | undefined {
   const eventId = isTracing() ? undefined : purchasedEvent(request)
-  if (eventId === undefined || hasBody(request)) return undefined
+  if (eventId === undefined || !refusals.refuses(eventId) || hasBody(request)) return undefined
   const buyer = knownBuyer(request.headers.authorization)
   const kind = buyer && refusals.peek(eventId, buyer.sub)
   return kind && { eventId, kind }

@@ -54,6 +54,11 @@ export class Refusals {
     return this.#loop.stop()
   }
 
+  /** Whether anybody is refused from memory at all: much cheaper than to ask for one buyer. */
+  refuses(eventId: string): boolean {
+    return this.#events.has(eventId)
+  }
+
   /** What a buyer of one unit is refused with; undefined when Redis has to be asked for him. */
   find(eventId: string, userId: string): KnownRefusal | undefined | Promise<KnownRefusal | undefined> {
     const known = this.#events.get(eventId)

@@ -72,23 +72,18 @@ function tokenReader({ key, checked }: TokenDependencies): TokenReader {
   }
 }
 
-/** @returns the user of a token that was checked before, and is good */
-export function knownBuyerReader({ checked, revocations }: TokenDependencies) {
-  return (header = ''): Claims | undefined => {
-    const claims = checked.find(header)
-    return claims === undefined || revocations.revokes(claims) ? undefined : claims
-  }
-}
-
 /**
  * The same check of a user's token for those who come in crowds, in one call: koa-jwt's promises take three times as long
  * as the check itself.
- * @returns who it is; undefined when there is no good token
+ * @returns two readers of the header: `read`, and `known`, which has a word only on tokens that were checked before. Both
+ * return who it is, or undefined when there is no good token
  */
 export function buyerReader({ key, checked, revocations }: TokenDependencies) {
-  return (header = ''): Claims | undefined => {
-    const claims = checked.find(header) ?? readNew(header)
-    return claims === undefined || revocations.revokes(claims) ? undefined : claims
+  const unrevoked = (claims: Claims | undefined) =>
+    claims === undefined || revocations.revokes(claims) ? undefined : claims
+  return {
+    known: (header = '') => unrevoked(checked.find(header)),
+    read: (header = '') => unrevoked(checked.find(header) ?? readNew(header)),
   }
 
   function readNew(header: string): Claims | undefined {

@@ -1,3 +1,4 @@
+import type { Writable } from 'node:stream'
 import type { ConfirmChannel, Message } from 'amqplib'
 import type { Logger } from '../logger.ts'
 import { activeTraceparent, isTracing, span } from '../telemetry/trace.ts'
@@ -43,6 +44,8 @@ export class ConfirmPublisher {
   #blocked = false
   readonly #block = () => void (this.#blocked = true)
   readonly #unblock = () => void (this.#blocked = false)
+  /** Whether the socket waits for the rest of this turn. */
+  #collecting = false
   #whenIdle: (() => void)[] = []
 
   constructor(options: PublisherOptions) {
@@ -140,6 +143,7 @@ export class ConfirmPublisher {
           },
           settle,
         )
+        this.#collect(channel)
       } catch (error) {
         settle(error as Error) // the channel died since it was read: nothing was sent
       }
@@ -162,6 +166,24 @@ export class ConfirmPublisher {
   }
 
   /**
+   * Lets what is published in one turn of the event loop leave in one write, which halves what a message costs the broker.
+   * The library writes each message by itself, in an immediate that it schedules in a tick after the publish: ours, which
+   * is scheduled a tick later, comes behind it.
+   */
+  #collect(channel: ConfirmChannel): void {
+    if (this.#collecting) return
+    this.#collecting = true
+    const socket = socketOf(channel)
+    socket.cork()
+    process.nextTick(() =>
+      setImmediate(() => {
+        this.#collecting = false
+        socket.uncork()
+      }),
+    )
+  }
+
+  /**
    * A channel that first publishes to a quorum queue between two of its leaders keeps asking the node that is gone, and
    * refuses all that follows (RabbitMQ 3.10, `reject_publish` in `rabbit_fifo_client:enqueue`). A new one finds the leader.
    */
@@ -174,6 +196,11 @@ export class ConfirmPublisher {
     if (this.#unconfirmed > 0) return
     for (const resolve of this.#whenIdle.splice(0)) resolve()
   }
+}
+
+/** The library keeps it to itself; a test counts its writes. */
+function socketOf(channel: ConfirmChannel): Writable {
+  return (channel.connection as unknown as { stream: Writable }).stream
 }
 
 function outcomeOf(error: Error | null, returned: boolean): PublishOutcome {

@@ -1,3 +1,5 @@
+import type { Socket } from 'node:net'
+import type { ConfirmChannel } from 'amqplib'
 import { expect } from 'chai'
 import { after, before, describe, it } from 'mocha'
 import { declareTopology, MESSAGES } from '../../../src/contracts/messages/topology.ts'
@@ -16,6 +18,9 @@ const message = (messageId: string, routingKey: string = KEY): OutgoingMessage =
   messageId,
   body: Buffer.from(messageId),
 })
+
+/** The library has it, and no type of it. */
+const socketOf = (channel: ConfirmChannel) => (channel.connection as unknown as { stream: Socket }).stream
 
 describe('ConfirmPublisher', () => {
   let world: World
@@ -37,13 +42,16 @@ describe('ConfirmPublisher', () => {
     await world.close()
   })
 
-  const make = (maxUnconfirmed = MAX_UNCONFIRMED, onChannel = () => undefined as unknown): ConfirmPublisher =>
+  const make = (
+    maxUnconfirmed = MAX_UNCONFIRMED,
+    onChannel: (channel: ConfirmChannel) => unknown = () => undefined,
+  ): ConfirmPublisher =>
     new ConfirmPublisher({
       connection,
       exchange: world.topology.exchange,
       maxUnconfirmed,
       prepare: (channel) => {
-        onChannel()
+        onChannel(channel)
         return declareTopology(channel, world.topology)
       },
       log: world.log,
@@ -127,6 +135,24 @@ describe('ConfirmPublisher', () => {
       return channels === 3
     })
     await recovered(publisher)
+    await publisher.stop()
+  })
+
+  it('sends what is published in one turn of the event loop in one write', async () => {
+    const sockets: Socket[] = []
+    const publisher = make(MAX_UNCONFIRMED, (channel) => sockets.push(socketOf(channel)))
+    await publisher.start()
+    const ids = Array.from({ length: 50 }, (_, i) => `together-${i}`)
+    const writes: number[] = []
+    const [socket = expect.fail()] = sockets
+    const write = Reflect.get(socket, '_writev') as (chunks: unknown[], done: () => void) => void
+    Reflect.set(socket, '_writev', (chunks: unknown[], done: () => void) => {
+      writes.push(chunks.length)
+      write.call(socket, chunks, done)
+    })
+    const outcomes = await Promise.all(ids.map((id) => publisher.publish(message(id))))
+    expect(new Set(outcomes)).to.deep.equal(new Set(['confirmed']))
+    expect(writes).to.deep.equal([ids.length])
     await publisher.stop()
   })
 

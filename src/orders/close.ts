@@ -4,6 +4,7 @@ import { failpoint } from '../platform/failpoints.ts'
 import { retryingTransaction } from '../platform/postgres/transaction.ts'
 import { moveInventory } from '../products/inventory.ts'
 import type { CloseReason } from './model.ts'
+import { moveUnits } from './units.ts'
 
 export type Closing =
   | { kind: 'closed' }
@@ -101,13 +102,12 @@ async function freeClaims(trx: Knex.Transaction, orderIds: string[], reason: Clo
                 'quantity', quantity, 'reason', :reason::text)
          FROM freed
      )
-     SELECT event_id, sum(quantity)::int AS units FROM freed GROUP BY event_id ORDER BY event_id`,
+     SELECT event_id, sum(quantity)::int AS units FROM freed GROUP BY event_id`,
     { orderIds, reason },
   )
-  for (const { event_id: eventId, units } of rows as { event_id: string; units: number }[])
-    await trx('spike_events')
-      .where('id', eventId)
-      .update({ available: trx.raw('available + ?', [units]) })
+  const freed = rows as { event_id: string; units: number }[]
+  const units = new Map(freed.map((row) => [row.event_id, row.units]))
+  if (!(await moveUnits(trx, units))) throw new Error('a sale did not take its units back')
 }
 
 /** Ordinary orders: the inventory gets the units back, with a ledger row for each. */

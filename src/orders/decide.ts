@@ -11,6 +11,7 @@ import { failpoint } from '../platform/failpoints.ts'
 import { retryingTransaction } from '../platform/postgres/transaction.ts'
 import { isTracing } from '../platform/telemetry/trace.ts'
 import { findReservations, type ReservationRow } from './inbox.ts'
+import { moveUnits } from './units.ts'
 
 /** The one final word on a rid; `unknown` when no such reservation was ever received. */
 export type Verdict =
@@ -298,15 +299,9 @@ async function writeVoids(trx: Knex.Transaction, refusals: readonly Refusal[]): 
   return input.map(({ rid, reason }) => ({ kind: 'void', rid, reason }))
 }
 
-/** The admission itself: a conditional decrement of each event, in the order of their ids, last of all. */
+/** The admission itself, last of all: a conditional decrement of each event. */
 async function takeUnits(trx: Knex.Transaction, inputs: readonly OrderInput[]): Promise<void> {
   const wanted = new Map<string, number>()
-  for (const i of inputs) wanted.set(i.event_id, (wanted.get(i.event_id) ?? 0) + i.quantity)
-  for (const [eventId, units] of [...wanted].sort(([a], [b]) => (a < b ? -1 : 1))) {
-    const taken = await trx('spike_events')
-      .where('id', eventId)
-      .andWhere('available', '>=', units)
-      .update({ available: trx.raw('available - ?', [units]) })
-    if (taken === 0) throw new Scarce()
-  }
+  for (const { event_id: id, quantity } of inputs) wanted.set(id, (wanted.get(id) ?? 0) - quantity)
+  if (!(await moveUnits(trx, wanted))) throw new Scarce()
 }

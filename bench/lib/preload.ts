@@ -37,7 +37,7 @@ export async function receive(
   held: readonly Held[],
 ): Promise<void> {
   for (const some of chunks(held)) {
-    await scripts.markQueued({ eventId, rids: some.map(({ rid }) => rid) })
+    await scripts.markQueued({ marks: [{ eventId, rids: some.map(({ rid }) => rid) }] })
     await receiveReservations(
       knex,
       some.map(({ rid, userId, reservedAtMs }) => ({

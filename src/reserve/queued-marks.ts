@@ -1,22 +1,26 @@
 import type { Logger } from '../platform/logger.ts'
 import type { Scripts } from '../platform/redis/define-script.ts'
-import type { spikeScripts } from './scripts.ts'
+import { isOneServer, type RedisClient } from '../platform/redis/nodes.ts'
+import type { Marks, spikeScripts } from './scripts.ts'
 
 /** Far below the age at which the relay looks at an entry of the log. */
 const COLLECT_MS = 10
 
 /**
- * Notes in Redis which rids the broker has confirmed, all of a few milliseconds in one call for each event. A mark that is
- * lost costs a repeated publish by the relay and nothing else.
+ * Notes in Redis which rids the broker has confirmed, all of a few milliseconds in one call; in one for each event where
+ * the events lie on the servers of a cluster. A mark that is lost costs a repeated publish by the relay and nothing else.
  */
 export class QueuedMarks {
   readonly #scripts: Pick<Scripts<typeof spikeScripts>, 'markQueued'>
+  readonly #inOneCall: boolean
   readonly #log: Logger
   #pending = new Map<string, string[]>()
   #timer: NodeJS.Timeout | undefined
 
-  constructor(scripts: Pick<Scripts<typeof spikeScripts>, 'markQueued'>, log: Logger) {
+  /** @param redis what the scripts run on */
+  constructor(scripts: Pick<Scripts<typeof spikeScripts>, 'markQueued'>, redis: RedisClient, log: Logger) {
     this.#scripts = scripts
+    this.#inOneCall = isOneServer(redis)
     this.#log = log
   }
 
@@ -34,17 +38,20 @@ export class QueuedMarks {
   }
 
   async #flush(): Promise<void> {
-    const pending = this.#pending
+    const marks = [...this.#pending].map(([eventId, rids]) => ({ eventId, rids }))
     this.#pending = new Map()
     this.#timer = undefined
-    await Promise.all([...pending].map(([eventId, rids]) => this.#write(eventId, rids)))
+    if (marks.length === 0) return
+    const calls = this.#inOneCall ? [marks] : marks.map((mark) => [mark])
+    await Promise.all(calls.map((some) => this.#write(some)))
   }
 
-  async #write(eventId: string, rids: readonly string[]): Promise<void> {
+  async #write(marks: readonly Marks[]): Promise<void> {
     try {
-      await this.#scripts.markQueued({ eventId, rids })
+      await this.#scripts.markQueued({ marks })
     } catch (error) {
-      this.#log.warn({ err: error, eventId }, 'queued marks were not written')
+      const eventIds = marks.map(({ eventId }) => eventId)
+      this.#log.warn({ err: error, eventIds }, 'queued marks were not written, or not all of them')
     }
   }
 }

@@ -33,14 +33,17 @@ const reserveReply = z.union([
     .transform(([word]) => ({ kind: word.toLowerCase() as Lowercase<typeof word> })),
 ])
 
-/** Decoder for scripts that answer in words; CORRUPT is thrown, because only a person can mend it. */
+/** @throws when the reply is CORRUPT, because only a person can mend that */
+function sound(reply: unknown): unknown {
+  if (Array.isArray(reply) && reply[0] === 'CORRUPT')
+    throw new Error(`redis key ${reply[1]} has a wrong type or value`)
+  return reply
+}
+
+/** Decoder for scripts that answer in words. */
 function words<const W extends string>(...known: W[]): (reply: unknown) => [W, ...W[]] {
   const schema = z.tuple([z.enum(known)], z.enum(known))
-  return (reply) => {
-    if (Array.isArray(reply) && reply[0] === 'CORRUPT')
-      throw new Error(`redis key ${reply[1]} has a wrong type or value`)
-    return schema.parse(reply)
-  }
+  return (reply) => schema.parse(sound(reply))
 }
 
 /** As `words`, for those that answer with one. */
@@ -54,6 +57,12 @@ interface RidUnits {
   rid: string
   userId: string
   quantity: number
+}
+
+/** What the broker has confirmed of one event. */
+export interface Marks {
+  eventId: string
+  rids: readonly string[]
 }
 
 /** The verdict on a rid. */
@@ -111,9 +120,10 @@ export const spikeScripts = {
   }),
   markQueued: defineScript({
     file: lua('mark-queued'),
-    keys: ({ eventId }: { eventId: string; rids: readonly string[] }) => [spikeKeys(eventId).states],
-    args: ({ eventId, rids }) => [spikeKeys(eventId).notices, ...rids],
-    decode: (reply) => z.tuple([z.literal('OK'), int]).parse(reply)[1],
+    keys: ({ marks }: { marks: readonly Marks[] }) => marks.map(({ eventId }) => spikeKeys(eventId).states),
+    args: ({ marks }) =>
+      marks.flatMap(({ eventId, rids }) => [spikeKeys(eventId).notices, rids.length, ...rids]),
+    decode: (reply) => z.tuple([z.literal('OK'), int]).parse(sound(reply))[1],
   }),
   confirm: defineScript({
     file: lua('confirm'),

@@ -1,7 +1,7 @@
 import { expect } from 'chai'
 import { after, before, describe, it } from 'mocha'
 import { decodeRecord } from '../../src/reserve/record.ts'
-import { expectNothingChanged, openSpikeRedis, type SpikeRedis } from '../support/spike-redis.ts'
+import { expectNothingChanged, openSpikeRedis, type Claim, type SpikeRedis } from '../support/spike-redis.ts'
 
 describe('mark-queued.lua', () => {
   let ground: SpikeRedis
@@ -61,6 +61,50 @@ describe('mark-queued.lua', () => {
     const claim = await spike.held()
     await spike.breakKey(spike.keys.states)
     const reply = await expectNothingChanged(spike, () => spike.markQueued(claim))
-    expect(reply).to.be.an('error').with.property('message').that.includes('WRONGTYPE')
+    expect(reply)
+      .to.be.an('error')
+      .with.property('message', `redis key ${spike.keys.states} has a wrong type or value`)
+  })
+
+  describe('for several events in one call', () => {
+    /** An event with two claims. */
+    async function eventWithClaims() {
+      const spike = await ground.open()
+      const claims = [await spike.held(), await spike.held()]
+      const stateOf = async (claim: Claim) => decodeRecord((await spike.record(claim)) ?? '').state
+      const states = () => Promise.all(claims.map(stateOf))
+      return { spike, states, mark: { eventId: spike.id, rids: claims.map(({ rid }) => rid) } }
+    }
+
+    it('makes the rids of each queued, however many these are', async () => {
+      const [one, two, three] = [await eventWithClaims(), await eventWithClaims(), await eventWithClaims()]
+      const marks = [one.mark, { ...two.mark, rids: [] }, three.mark]
+      expect(await ground.scripts.markQueued({ marks })).to.equal(4)
+      expect(await one.states()).to.deep.equal(['queued', 'queued'])
+      expect(await two.states()).to.deep.equal(['held', 'held'])
+      expect(await three.states()).to.deep.equal(['queued', 'queued'])
+    })
+
+    it('tells the channel of each of its own rids', async () => {
+      const [one, two] = [await eventWithClaims(), await eventWithClaims()]
+      const heardOfTwo = await ground.notices(two.spike, async () => {
+        const heardOfOne = await ground.notices(one.spike, async () => {
+          await ground.scripts.markQueued({ marks: [one.mark, two.mark] })
+        })
+        expect(heardOfOne).to.deep.equal(one.mark.rids)
+      })
+      expect(heardOfTwo).to.deep.equal(two.mark.rids)
+    })
+
+    it('names those whose states key has a wrong type, and serves the others', async () => {
+      const [one, two, three] = [await eventWithClaims(), await eventWithClaims(), await eventWithClaims()]
+      const broken = [one, two].map(({ spike }) => spike.keys.states)
+      await one.spike.breakKey(one.spike.keys.states)
+      await two.spike.breakKey(two.spike.keys.states)
+      const marks = [one.mark, two.mark, three.mark]
+      const failure = await ground.scripts.markQueued({ marks }).catch((error: Error) => error)
+      expect(failure).to.be.an('error').with.property('message').that.includes(broken.join(', '))
+      expect(await three.states()).to.deep.equal(['queued', 'queued'])
+    })
   })
 })

@@ -143,7 +143,7 @@ export class Spike {
   }
 
   markQueued(...claims: Claim[]) {
-    return this.#scripts.markQueued({ eventId: this.id, rids: claims.map(({ rid }) => rid) })
+    return this.#scripts.markQueued({ marks: [{ eventId: this.id, rids: claims.map(({ rid }) => rid) }] })
   }
 
   async confirm(claim: Claim) {

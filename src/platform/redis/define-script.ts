@@ -5,12 +5,15 @@
 import { readFileSync } from 'node:fs'
 import { basename } from 'node:path'
 import { isTracing, span, type SpanAttributes } from '../telemetry/trace.ts'
-import type { RedisClient } from './nodes.ts'
+import { isOneServer, type RedisClient } from './nodes.ts'
 
 export interface ScriptDefinition<Input, Reply> {
   /** Location of the `.lua` file. */
   file: URL
-  /** KEYS in the order of the header. All of them share one hash tag, so the script runs on Redis Cluster. */
+  /**
+   * KEYS in the order of the header. All of them share one hash tag, so the script runs on Redis Cluster. A script that
+   * counts its KEYS takes more than the header lists, of any hash tags, but not on a cluster.
+   */
   keys: (input: Input) => readonly string[]
   /** ARGV in the order of the header. */
   args: (input: Input) => readonly (string | number)[]
@@ -73,7 +76,9 @@ function registerScript(
   if (header.keys === 0) throw new Error(`${file}: the header declares no KEYS`)
   const name = file.replace(/\.lua$/, '')
   const command = `lua_${name.replaceAll('-', '_')}`
-  redis.defineCommand(command, { lua, numberOfKeys: header.keys })
+  // A cluster's client finds the server by the first argument, which has to be a key then and not their number.
+  const takesMore = lua.includes('#KEYS') && isOneServer(redis)
+  redis.defineCommand(command, takesMore ? { lua } : { lua, numberOfKeys: header.keys })
   const run = (redis as unknown as Record<string, (...args: (string | number)[]) => Promise<unknown>>)[
     command
   ]
@@ -81,9 +86,10 @@ function registerScript(
   const call = async (input: unknown): Promise<unknown> => {
     const keys = definition.keys(input)
     const args = definition.args(input)
-    if (keys.length !== header.keys || args.length < header.args)
+    const hasKeys = takesMore ? keys.length >= header.keys : keys.length === header.keys
+    if (!hasKeys || args.length < header.args)
       throw new Error(`${file}: header declares ${header.keys} KEYS and ${header.args} ARGV`)
-    return definition.decode(await run.call(redis, ...keys, ...args))
+    return definition.decode(await run.call(redis, ...(takesMore ? [keys.length] : []), ...keys, ...args))
   }
   const attributesOf = definition.span
   if (attributesOf === undefined) return call

@@ -4,6 +4,11 @@ import { Cluster, type Redis } from 'ioredis'
 /** What all commands that name their keys go to; whatever has no key goes to a server, see `mastersOf`. */
 export type RedisClient = Redis | Cluster
 
+/** True when one call may name any keys together: on a cluster, only those of one hash tag are sure to lie on one server. */
+export function isOneServer(redis: RedisClient): redis is Redis {
+  return !(redis instanceof Cluster)
+}
+
 /** Every server that takes writes; of a client that is connected. */
 export function mastersOf(redis: RedisClient): Redis[] {
   return redis instanceof Cluster ? redis.nodes('master') : [redis]

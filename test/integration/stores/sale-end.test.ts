@@ -92,7 +92,7 @@ describe('ending a sale', () => {
       const { id, productId } = await sale()
       const mine = claim(id)
       await world.scripts.reserve(mine)
-      if (state === 'queued') await world.scripts.markQueued({ eventId: id, rids: [mine.rid] })
+      if (state === 'queued') await world.scripts.markQueued({ marks: [{ eventId: id, rids: [mine.rid] }] })
       expect((await endSale(world, id, SYSTEM)).kind).to.equal('done')
       expect(await stockOf(productId)).to.equal(90)
       expect(await expectConserved(world.knex, id)).to.equal(10)

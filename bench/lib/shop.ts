@@ -12,7 +12,7 @@ import { LOGS, openArena, type Arena } from './arena.ts'
 export const CONNECTIONS = 64
 export const WARM_UP_S = 1
 /** More than one process of this machine answers in a second, so that no buyer comes twice. */
-const BUYERS_A_SECOND = 12_000
+const BUYERS_A_SECOND = 15_000
 const STOCK = 50_000_000
 
 export interface Shop {

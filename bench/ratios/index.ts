@@ -9,7 +9,7 @@ import { rejections } from './rejections.ts'
 /** In the order in which they are measured. */
 export const RATIOS: readonly Ratio[] = [
   rejections,
-  acceptances,
+  ...acceptances,
   ...createOrder,
   ...durableOrders,
   growth,

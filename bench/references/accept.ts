@@ -1,7 +1,7 @@
 /**
  * Reference: bare Koa doing the same script and the same confirmed publish as a purchase, and nothing else. It believes
  * whoever says who he is, signs nothing, counts nothing and notes no confirm; libraries and their settings are those of
- * the product.
+ * the product. With DUTIES=all it is the limit: bare Koa with what the contract asks of an answer besides.
  */
 import { randomUUID } from 'node:crypto'
 import { readFileSync } from 'node:fs'
@@ -9,8 +9,9 @@ import { Router } from '@koa/router'
 import { connect } from 'amqplib'
 import { Redis } from 'ioredis'
 import Koa from 'koa'
+import { allDuties, NO_DUTIES } from './duties.ts'
 
-const { REDIS_URL = '', AMQP_URL = '', NAMESPACE = '', PORT } = process.env
+const { REDIS_URL = '', AMQP_URL = '', NAMESPACE = '', JWT_SECRET = '', DUTIES, PORT } = process.env
 
 const redis = new Redis(REDIS_URL, { enableAutoPipelining: true })
 redis.defineCommand('reserve', {
@@ -19,17 +20,28 @@ redis.defineCommand('reserve', {
 })
 const { reserve } = redis as unknown as { reserve: (...args: (string | number)[]) => Promise<string[]> }
 
+const duties = DUTIES === 'all' ? allDuties(redis, JWT_SECRET) : NO_DUTIES
+
 const connection = await connect(AMQP_URL, { noDelay: true })
 const channel = await connection.createConfirmChannel()
 
 /** Resolves when the broker has it on a quorum of disks. */
 function publish(messageId: string, message: object): Promise<void> {
+  const routingKey = 'reservation.accepted'
+  const body = Buffer.from(JSON.stringify(message))
+  const headers = duties.headersOf({ routingKey, body })
   return new Promise((resolve, reject) => {
     channel.publish(
       NAMESPACE,
-      'reservation.accepted',
-      Buffer.from(JSON.stringify(message)),
-      { persistent: true, mandatory: true, contentType: 'application/json', messageId },
+      routingKey,
+      body,
+      {
+        persistent: true,
+        mandatory: true,
+        contentType: 'application/json',
+        messageId,
+        ...(headers && { headers }),
+      },
       (error) => (error === null || error === undefined ? resolve() : reject(error as Error)),
     )
   })
@@ -38,8 +50,8 @@ function publish(messageId: string, message: object): Promise<void> {
 const router = new Router()
 router.post('/spike-events/:id/orders', async (ctx) => {
   const eventId = ctx.params.id ?? ''
-  const userId = ctx.get('X-User')
-  const rid = randomUUID()
+  const userId = duties.userOf(ctx)
+  const rid = duties.ridOf(eventId, userId)
   const requestId = randomUUID()
   const tag = `{spike:${eventId}}`
   const keys = ['gate', 'stock', 'holders', 'states', 'lapses', 'log'].map((key) => `${tag}:${key}`)
@@ -59,6 +71,8 @@ router.post('/spike-events/:id/orders', async (ctx) => {
     reserved_at_ms: Number(reservedMs),
     request_id: requestId,
   })
+  duties.confirmed(eventId, rid)
+  ctx.set(duties.headers)
   ctx.status = 202
   ctx.body = { code: 0, message: 'OK', data: { reservation_id: rid, status: 'queued' } }
 })

@@ -72,6 +72,9 @@ export function purchasedEvent({ method, url = '', headers }: IncomingMessage): 
   return ID.test(id) ? id : undefined
 }
 
+/** What a purchase without a body says. */
+const NO_BODY = validate(ROUTE.body, {})
+
 const onwards = async (): Promise<void> => undefined
 
 async function decide(deps: LaneDependencies, ctx: Context, eventId: string): Promise<Reply | ApiError> {
@@ -80,9 +83,9 @@ async function decide(deps: LaneDependencies, ctx: Context, eventId: string): Pr
     return await deps.buy({
       ctx,
       requestId: ctx.state.requestId,
-      params: validate(ROUTE.params, { id: eventId }),
+      params: { id: eventId }, // of the right form, or it would not be here
       query: {},
-      body: validate(ROUTE.body, ctx.request.body ?? {}),
+      body: ctx.request.body === undefined ? NO_BODY : validate(ROUTE.body, ctx.request.body),
       claims,
       expectedVersion: undefined,
       idempotencyKey: undefined,

@@ -13,7 +13,7 @@ export interface RefusalDependencies {
 }
 
 /**
- * Makes the writer of an error that has no data, as the chain of middleware would answer it.
+ * Makes the writer of an error that has neither data nor a challenge, as the chain of middleware would answer it.
  * @param headers name and value by turns; those of the error itself, of the request and of its origin are added
  * @returns writes the answer to a request of which nothing was read, and returns its status
  */

@@ -73,7 +73,7 @@ export function purchasedEvent({ method, url = '', headers }: IncomingMessage): 
 }
 
 /** What a purchase without a body says. */
-const NO_BODY = validate(ROUTE.body, {})
+const EMPTY_BODY = Object.freeze(validate(ROUTE.body, {}))
 
 const onwards = async (): Promise<void> => undefined
 
@@ -85,7 +85,7 @@ async function decide(deps: LaneDependencies, ctx: Context, eventId: string): Pr
       requestId: ctx.state.requestId,
       params: { id: eventId }, // of the right form, or it would not be here
       query: {},
-      body: ctx.request.body === undefined ? NO_BODY : validate(ROUTE.body, ctx.request.body),
+      body: ctx.request.body === undefined ? EMPTY_BODY : validate(ROUTE.body, ctx.request.body),
       claims,
       expectedVersion: undefined,
       idempotencyKey: undefined,

@@ -2,7 +2,8 @@
  * Step 4: PostgreSQL's verdict on a batch of reservations, in one transaction.
  *
  * Lock order, the same everywhere: reservations (by rid), live claims (by event and buyer), orders, then the
- * event's row last, because every batch of a sale needs that one row and should hold it for one round trip.
+ * events' rows last, because every batch of a sale needs that one row: it is held for one round trip, or for two where
+ * the batch is of several sales.
  */
 import type { Knex } from 'knex'
 import { v7 as uuidv7 } from 'uuid'
@@ -50,7 +51,7 @@ class Scarce extends Error {}
 /**
  * Writes the verdicts of a batch, or reads those that were written before: running it again changes nothing.
  *
- * The first attempt supposes that there are units for all and takes them with one conditional update at the
+ * The first attempt supposes that there are units for all and takes them conditionally at the
  * end. When there are not, everything is rolled back and run again with the event's row locked before the
  * units are dealt out, first reserved first served.
  * @returns one verdict for each rid, in the order given

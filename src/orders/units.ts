@@ -3,7 +3,7 @@ import type { Knex } from 'knex'
 
 /**
  * Adds units to sales, or takes them. One that has fewer than are taken stays as it is. The rows are locked in the order
- * of their ids, and after everything else, because every batch of a sale needs its row.
+ * of their ids, and after all others but inventory, because every batch of a sale needs its row.
  * @param deltas units by the id of the sale
  * @returns whether all sales had enough; the caller rolls back when they had not
  */

@@ -16,6 +16,8 @@ export type RabbitConnection = RecoveringChannelModel
 
 /** A silent connection counts as lost after two of these. */
 const HEARTBEAT_S = 10
+/** Bytes; a turn of the event loop that publishes more leaves in several writes. */
+const WRITE_AT_ONCE = 256 * 1_024
 /** A node that does not answer a login for so long is passed over: it may be frozen, and others are there. */
 const LOGIN_WITHIN_MS = 3_000
 const FIRST_CONTACT_MS = 5_000
@@ -84,6 +86,7 @@ export async function connectOnce(url: string, name: string): Promise<ChannelMod
 
 function socketOptions(name: string) {
   return {
+    writableHighWaterMark: WRITE_AT_ONCE,
     noDelay: true, // the library turns Nagle on: 44 ms a confirm instead of 1 ms
     timeout: LOGIN_WITHIN_MS,
     clientProperties: { connection_name: name },
@@ -121,12 +124,12 @@ interface KeepChannelOptions<C> {
   /** Declares what the channel needs; runs again on every new channel. */
   prepare: (channel: C) => Promise<void>
   /** Called once for each channel that is gone; nothing that came over it may be acked any more. */
-  lost: (channel: C) => void
+  lost?: (channel: C) => void
   log: Logger
 }
 
 /**
- * One channel that is replaced when it is lost. The library re-runs its set-up after a lost connection only,
+ * One channel that is replaced when it is lost, or given up. The library re-runs its set-up after a lost connection only,
  * not after a channel that the broker closed (404, 406), so the channel is watched here for both. A channel is
  * the current one when it is prepared, and at most one is being opened at any time.
  */
@@ -183,7 +186,7 @@ export class KeptChannel<C extends Channel | ConfirmChannel> {
   }
 
   #onClose(channel: C): void {
-    this.#options.lost(channel)
+    this.#options.lost?.(channel)
     if (this.#current !== channel) return
     this.#current = undefined
     if (!this.#reopening) void this.#reopen()

@@ -37,7 +37,10 @@ interface PublisherOptions {
 export class ConfirmPublisher {
   readonly #options: PublisherOptions
   readonly #kept: KeptChannel<ConfirmChannel>
-  /** Correlation ids that the broker returned; a return precedes its own ack, and the ack alone would look like success. */
+  /**
+   * Correlation ids that the broker returned; a return precedes its own ack, and the ack alone would look like success.
+   * Each is taken out when its message is settled, by the loss of the channel at the latest.
+   */
   readonly #returned = new Set<string>()
   #unconfirmed = 0
   #sequence = 0
@@ -56,7 +59,6 @@ export class ConfirmPublisher {
         channel.on('return', (message: Message) => this.#returned.add(message.properties.correlationId))
         await options.prepare(channel)
       },
-      lost: () => this.#returned.clear(),
       log: options.log,
     })
   }
@@ -125,7 +127,10 @@ export class ConfirmPublisher {
         clearTimeout(timer)
         this.#settled()
         const returned = this.#returned.delete(correlationId)
-        if (isNack(error)) this.#renew(channel)
+        // A channel that first publishes to a quorum queue between two of its leaders keeps asking the node that is gone,
+        // and refuses all that follows (RabbitMQ 3.10, `reject_publish` in `rabbit_fifo_client:enqueue`); a new one finds
+        // the leader. A queue that is full refuses too: what else is under way is `unknown` then, once a second.
+        if (isNack(error)) void this.#kept.renew(channel)
         resolve(outcomeOf(error, returned))
       }
       try {
@@ -181,14 +186,6 @@ export class ConfirmPublisher {
         socket.uncork()
       }),
     )
-  }
-
-  /**
-   * A channel that first publishes to a quorum queue between two of its leaders keeps asking the node that is gone, and
-   * refuses all that follows (RabbitMQ 3.10, `reject_publish` in `rabbit_fifo_client:enqueue`). A new one finds the leader.
-   */
-  #renew(channel: ConfirmChannel): void {
-    void this.#kept.renew(channel)
   }
 
   #settled(): void {

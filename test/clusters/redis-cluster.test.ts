@@ -151,6 +151,8 @@ describe('the product on a Redis Cluster', function () {
       await node.restart()
       heard.clear()
       await until('a notice of each again', hearsAll)
+      // Also by a client that has nothing to ask of it.
+      await until('the node to be known again', () => mastersOf(world.redis).length === services.nodes.size)
     } finally {
       for (const client of [redis, ...speakers.map(({ speaker }) => speaker)]) client.disconnect()
     }
@@ -199,8 +201,10 @@ describe('the product on a Redis Cluster', function () {
       const rids = meanwhile.flat()
       await until('their orders', async () => (await ordersOf({ rids })) === rids.length)
     }
-    for (const url of [world.apiUrl, world.workersUrl, world.dashboardUrl])
-      expect((await fetch(`${url}/readyz`)).status, url).to.equal(200)
+    for (const url of [world.apiUrl, world.workersUrl, world.dashboardUrl]) {
+      const readiness = await fetch(`${url}/readyz`)
+      expect(readiness.status, await readiness.text()).to.equal(200)
+    }
     const refusal = await buy(api, hit, stranger ?? expect.fail())
     expect([refusal.status, refusal.body.error]).to.deep.equal([503, 'NOT_READY'])
     await node.restart()

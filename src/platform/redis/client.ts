@@ -9,6 +9,11 @@ import { mastersOf, nodeName, onServerReady, pingRedis, type RedisClient } from 
 const retryStrategy = (times: number): number => Math.min(50 * 2 ** times, 500)
 /** Of a cluster: a command looks again, 100 ms later each time, for who serves its key; then it is an error. */
 const MAX_REDIRECTIONS = 8
+/**
+ * A server of a cluster that was lost is forgotten, and by itself only looked for when a command needs it: a process that
+ * has little to ask would know fewer servers after each restart of one, until the last one it knows goes.
+ */
+const LOOK_FOR_SERVERS_EVERY_MS = 2_000
 
 const COMMON = { lazyConnect: true, connectTimeout: 5_000, keepAlive: 10_000 }
 
@@ -77,6 +82,7 @@ export function openCluster(url: string, options: ClientOptions): Cluster {
     lazyConnect: true,
     clusterRetryStrategy: retryStrategy,
     maxRedirections: MAX_REDIRECTIONS,
+    slotsRefreshInterval: LOOK_FOR_SERVERS_EVERY_MS,
     enableAutoPipelining,
     // A certificate is for a name, so names are not looked up before.
     ...(isSecure ? { dnsLookup: (name, found) => found(null, name) } : {}),

@@ -36,7 +36,9 @@ describe('the way into the dashboard, in a browser', function () {
     'works without a mouse',
     visit(async ({ page }) => {
       await page.goto(`${world.dashboardUrl}/login`)
-      await page.keyboard.type(operator.email) // the form has the focus already
+      // The form gets the focus by itself, when the browser first paints it.
+      await page.getByLabel('E-mail').and(page.locator(':focus')).waitFor()
+      await page.keyboard.type(operator.email)
       await page.keyboard.press('Tab')
       await page.keyboard.type(operator.password)
       await page.keyboard.press('Enter')

@@ -7,6 +7,7 @@ import { startProcess } from '../../tools/lib/processes.ts'
 import type { LoadJob, LoadResult } from '../load/job.ts'
 import type { BenchWorld } from '../ratio.ts'
 import { LOGS, openArena, type Arena } from './arena.ts'
+import { startReference } from './child.ts'
 
 /** Connections of every load that is put on one server. */
 export const CONNECTIONS = 64
@@ -26,6 +27,22 @@ export async function openShop(world: BenchWorld): Promise<Shop> {
   const api = await startProcess('api', arena.env, LOGS)
   world.cleanup(() => api.stop())
   return { arena, apiUrl: `http://127.0.0.1:${arena.config.port}` }
+}
+
+/** Starts bare Koa on the same servers. @param more settings of its own @returns its URL */
+export async function startBare(
+  world: BenchWorld,
+  { arena }: Shop,
+  more: NodeJS.ProcessEnv = {},
+): Promise<string> {
+  const bare = await startReference('accept.ts', { ...arena.env, ...more })
+  world.cleanup(() => bare.stop())
+  return bare.url
+}
+
+/** How buyers say who they are to bare Koa without duties. */
+export function nameHeaders(buyers: readonly LoadBuyer[]): Record<string, string>[] {
+  return buyers.map(({ user_id }) => ({ 'X-User': user_id }))
 }
 
 /** As many buyers as one measurement of accepted purchases can need. */

@@ -1,11 +1,13 @@
-import { runJob, startReference } from '../lib/child.ts'
+import { runJob } from '../lib/child.ts'
 import {
   acceptedOf,
   bearerHeaders,
   buyersFor,
+  nameHeaders,
   onFreshSale,
   openShop,
   ordersUrl,
+  startBare,
   type Shop,
 } from '../lib/shop.ts'
 import type { LoadResult } from '../load/job.ts'
@@ -15,16 +17,17 @@ const BARE = 'bare Koa, same script and publish'
 
 /** The ratio is about the API: no workers run, every measurement has a fresh sale and empty queues. */
 export const acceptances: readonly Ratio[] = [
-  ratioOf('accepted purchases (202, confirmed by the broker; no workers)', async (_world, { apiUrl }) => ({
-    base: `${apiUrl}/api/v1`,
-  })),
+  ratioOf(
+    'accepted purchases (202, confirmed by the broker; no workers)',
+    async (_world, { apiUrl }) => `${apiUrl}/api/v1`,
+  ),
   // No subject of ours: what is left of the goal with what the contract asks of an answer and nothing else.
   ratioOf('limit on this machine: bare Koa with token, proof, signature, mark and headers', (world, shop) =>
     startBare(world, shop, { DUTIES: 'all' }),
   ),
 ]
 
-function ratioOf(what: string, start: (world: BenchWorld, shop: Shop) => Promise<{ base: string }>): Ratio {
+function ratioOf(what: string, start: (world: BenchWorld, shop: Shop) => Promise<string>): Ratio {
   return {
     id: 'P2',
     what: `${what} : ${BARE}`,
@@ -34,11 +37,11 @@ function ratioOf(what: string, start: (world: BenchWorld, shop: Shop) => Promise
       const shop = await openShop(world) // its API declares the queues, also for others
       const { arena } = shop
       const subject = await start(world, shop)
-      const bare = await startBare(world, shop, {})
+      const bare = await startBare(world, shop)
       const buyers = await buyersFor(world, arena)
       const withToken = bearerHeaders(buyers)
-      const withName = buyers.map(({ user_id }) => ({ 'X-User': user_id }))
-      const measure = ({ base }: { base: string }, headers: Record<string, string>[]) =>
+      const withName = nameHeaders(buyers)
+      const measure = (base: string, headers: Record<string, string>[]) =>
         onFreshSale(arena, (eventId, job) =>
           runJob('closed.ts', {
             ...job,
@@ -54,16 +57,6 @@ function ratioOf(what: string, start: (world: BenchWorld, shop: Shop) => Promise
       }
     },
   }
-}
-
-async function startBare(
-  world: BenchWorld,
-  { arena }: Shop,
-  more: NodeJS.ProcessEnv,
-): Promise<{ base: string }> {
-  const bare = await startReference('accept.ts', { ...arena.env, ...more })
-  world.cleanup(() => bare.stop())
-  return { base: bare.url }
 }
 
 function rateOf(result: LoadResult): Sample {

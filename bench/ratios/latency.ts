@@ -1,12 +1,14 @@
-import { runJob, startReference } from '../lib/child.ts'
+import { runJob } from '../lib/child.ts'
 import { median } from '../lib/summary.ts'
 import {
   acceptedOf,
   bearerHeaders,
   buyersFor,
+  nameHeaders,
   onFreshSale,
   openShop,
   ordersUrl,
+  startBare,
   type Shop,
 } from '../lib/shop.ts'
 import type { LoadBuyer } from '../../tools/lib/buyers.ts'
@@ -47,10 +49,8 @@ async function api(_world: BenchWorld, { apiUrl }: Shop, buyers: readonly LoadBu
   return { base: `${apiUrl}/api/v1`, headers: bearerHeaders(buyers) }
 }
 
-async function bare(world: BenchWorld, { arena }: Shop, buyers: readonly LoadBuyer[]): Promise<Target> {
-  const reference = await startReference('accept.ts', arena.env)
-  world.cleanup(() => reference.stop())
-  return { base: reference.url, headers: buyers.map(({ user_id }) => ({ 'X-User': user_id })) }
+async function bare(world: BenchWorld, shop: Shop, buyers: readonly LoadBuyer[]): Promise<Target> {
+  return { base: await startBare(world, shop), headers: nameHeaders(buyers) }
 }
 
 async function steadily(world: BenchWorld, { arena }: Shop, { base, headers }: Target): Promise<OpenRatio> {

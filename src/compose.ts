@@ -72,7 +72,7 @@ async function assemble(config: Config, log: Logger, parts: StopList): Promise<R
   const registry = createRegistry('api', knex)
   const { publisher, backlog } = await openPublisher(config, countPublishes(registry), log, parts)
   const scripts = loadScripts(redis, spikeScripts)
-  const marks = new QueuedMarks(scripts, redis, log)
+  const marks = new QueuedMarks(scripts, log)
   parts.add('queued marks', () => marks.stop())
   const outcomes = new OutcomeCounts(redis, log)
   parts.add('outcome counts', () => outcomes.stop())

@@ -297,11 +297,11 @@ async function applyVerdict(
     case 'confirm': {
       if (orderId === null || expiresAtMs === null) throw new Error(`live claim ${rid} has no order`)
       const [confirmed, paid] = await Promise.all([
-        scripts.confirm({ eventId, orders: [{ ...units, orderId, expiresAtMs }] }),
+        scripts.confirm([{ eventId, orders: [{ ...units, orderId, expiresAtMs }] }]),
         // Behind it in the same pipeline.
         orderStatus === 'paid' ? scripts.markPaid({ eventId, rid }) : ('UNCHANGED' as const),
       ])
-      return confirmed.some(isChange) || isChange(paid)
+      return confirmed.flat().some(isChange) || isChange(paid)
     }
     case 'release':
       if (reason === null) throw new Error(`claim ${rid} is gone without a reason`)

@@ -37,7 +37,7 @@ export async function receive(
   held: readonly Held[],
 ): Promise<void> {
   for (const some of chunks(held)) {
-    await scripts.markQueued({ marks: [{ eventId, rids: some.map(({ rid }) => rid) }] })
+    await scripts.markQueued([{ eventId, rids: some.map(({ rid }) => rid) }])
     await receiveReservations(
       knex,
       some.map(({ rid, userId, reservedAtMs }) => ({
@@ -61,10 +61,12 @@ export async function confirm(
 ): Promise<void> {
   const expiresAtMs = Date.now() + 3_600_000
   for (const some of chunks(held))
-    await scripts.confirm({
-      eventId,
-      orders: some.map(({ rid, userId }) => ({ rid, userId, quantity: 1, orderId: uuidv7(), expiresAtMs })),
-    })
+    await scripts.confirm([
+      {
+        eventId,
+        orders: some.map(({ rid, userId }) => ({ rid, userId, quantity: 1, orderId: uuidv7(), expiresAtMs })),
+      },
+    ])
 }
 
 /** Cuts a list, so that no pipeline gets too long. */

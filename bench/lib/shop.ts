@@ -108,10 +108,8 @@ export async function openSoldOutSale(arena: Arena): Promise<string> {
   const unit = { eventId, rid: uuidv7(), userId: uuidv7(), quantity: 1 }
   const { scripts } = arena
   await scripts.reserve({ ...unit, requestId: 'bench-sold-out' })
-  await scripts.confirm({
-    eventId,
-    orders: [{ ...unit, orderId: uuidv7(), expiresAtMs: Date.now() + 3_600_000 }],
-  })
+  const order = { ...unit, orderId: uuidv7(), expiresAtMs: Date.now() + 3_600_000 }
+  await scripts.confirm([{ eventId, orders: [order] }])
   await scripts.markPaid(unit)
   return eventId
 }

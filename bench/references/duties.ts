@@ -36,7 +36,7 @@ export function allDuties(redis: Redis, secret: string): Duties {
   const key = tokenKey(secret)
   const proofs = ridKey(secret)
   const signer = new MessageSigner(secret)
-  const marks = new QueuedMarks(loadScripts(redis, spikeScripts), redis, createLogger('bench', 'warn'))
+  const marks = new QueuedMarks(loadScripts(redis, spikeScripts), createLogger('bench', 'warn'))
   return {
     userOf: (ctx) => readApiToken(key, ctx.get('Authorization').slice('Bearer '.length))?.sub ?? '',
     ridOf: (eventId, userId) => newRid(eventId, userId, proofs),

@@ -1,7 +1,7 @@
 /** The registry of all scripts over an event's stock: their keys, their arguments and what they may answer. */
 import { z } from 'zod'
 import type { ReleaseReason } from '../contracts/values.ts'
-import { defineScript } from '../platform/redis/define-script.ts'
+import { defineBatchScript, defineScript } from '../platform/redis/define-script.ts'
 import { nextKeys, spikeKeys } from './keys.ts'
 
 const lua = (name: string): URL => new URL(`./lua/${name}.lua`, import.meta.url)
@@ -59,12 +59,6 @@ interface RidUnits {
   quantity: number
 }
 
-/** What the broker has confirmed of one event. */
-export interface Marks {
-  eventId: string
-  rids: readonly string[]
-}
-
 /** The verdict on a rid. */
 interface Ordered extends Omit<RidUnits, 'eventId'> {
   orderId: string
@@ -118,14 +112,13 @@ export const spikeScripts = {
     args: () => [],
     decode: (reply): Standing => standing.parse(reply),
   }),
-  markQueued: defineScript({
+  markQueued: defineBatchScript({
     file: lua('mark-queued'),
-    keys: ({ marks }: { marks: readonly Marks[] }) => marks.map(({ eventId }) => spikeKeys(eventId).states),
-    args: ({ marks }) =>
-      marks.flatMap(({ eventId, rids }) => [spikeKeys(eventId).notices, rids.length, ...rids]),
+    keys: ({ eventId }: { eventId: string; rids: readonly string[] }) => [spikeKeys(eventId).states],
+    args: ({ eventId, rids }) => [spikeKeys(eventId).notices, rids.length, ...rids],
     decode: (reply) => z.tuple([z.literal('OK'), int]).parse(sound(reply))[1],
   }),
-  confirm: defineScript({
+  confirm: defineBatchScript({
     file: lua('confirm'),
     keys: ({ eventId }: { eventId: string; orders: readonly Ordered[] }) => {
       const k = spikeKeys(eventId)
@@ -133,6 +126,7 @@ export const spikeScripts = {
     },
     args: ({ eventId, orders }) => [
       spikeKeys(eventId).notices,
+      orders.length,
       ...orders.flatMap((o) => [o.rid, o.userId, o.quantity, o.orderId, o.expiresAtMs]),
     ],
     decode: words('CONFIRMED', 'ADOPTED', 'HOLDER', 'UNCHANGED', 'NOT_READY'),

@@ -122,13 +122,42 @@ describe('confirm.lua', () => {
     const [held, confirmed] = [await spike.held(), await spike.confirmed()]
     const unknown = spike.claim()
     expect(await spike.confirmAll([confirmed, held, unknown, held])).to.deep.equal([
-      'UNCHANGED',
-      'CONFIRMED',
-      'ADOPTED',
-      'UNCHANGED',
+      ['UNCHANGED', 'CONFIRMED', 'ADOPTED', 'UNCHANGED'],
     ])
     for (const claim of [held, confirmed, unknown]) expect(await spike.record(claim)).to.match(/^confirmed\|/)
     expect(await spike.count()).to.include({ held: 0, confirmed: 3 })
+  })
+
+  it('tells of many events at once, each on its own channel and as if it was alone', async () => {
+    const [one, unready, two] = [await ground.open(), await ground.open(), await ground.open()]
+    const held = [await one.held(), await one.held()]
+    const stranger = unready.claim()
+    const mine = [two.claim(), await two.held(), await two.confirmed()]
+    await ground.redis.del(unready.keys.gate)
+    const heard = await ground.notices(two, async () => {
+      expect(await two.confirmAll(held, [stranger], mine)).to.deep.equal([
+        ['CONFIRMED', 'CONFIRMED'],
+        ['NOT_READY'],
+        ['ADOPTED', 'CONFIRMED', 'UNCHANGED'],
+      ])
+    })
+    expect(heard).to.deep.equal(mine.slice(0, 2).map(({ rid }) => rid))
+    expect(await one.count()).to.include({ stock: 8, held: 0, confirmed: 2 })
+    expect(await two.count()).to.include({ stock: 7, held: 0, confirmed: 3 })
+    for (const claim of mine) expect(await two.record(claim)).to.contain(`|order-of-${claim.rid}|`)
+    expect(await ground.redis.xlen(one.keys.log)).to.equal(0)
+  })
+
+  it('names an event whose key has a wrong type, and serves those before it and after it', async () => {
+    const [one, broken, two] = [await ground.open(), await ground.open(), await ground.open()]
+    const claims = [await one.held(), await broken.held(), await two.held()]
+    await broken.breakKey(broken.keys.log)
+    const told = claims.map((claim) => [claim])
+    const failure = await one.confirmAll(...told).catch((error: Error) => error)
+    expect(failure).to.be.an('error').with.property('message').that.includes(broken.keys.log)
+    expect(await one.count()).to.include({ held: 0, confirmed: 1 })
+    expect(await broken.count()).to.include({ held: 1, confirmed: 0 })
+    expect(await two.count()).to.include({ held: 0, confirmed: 1 })
   })
 
   it('gives notice of each change to whoever waits, and of nothing else', async () => {

@@ -52,7 +52,7 @@ export async function orderUnits(world: World, eventId: string, count: number): 
   const verdicts = await decideClaims(world, await reserveUnits(world, eventId, count))
   const orders = verdicts.filter((verdict) => verdict.kind === 'ordered')
   expect(orders).to.have.length(count)
-  await world.scripts.confirm({ eventId, orders })
+  await world.scripts.confirm([{ eventId, orders }])
   return orders
 }
 

@@ -142,22 +142,30 @@ export class Spike {
     return claim
   }
 
-  markQueued(...claims: Claim[]) {
-    return this.#scripts.markQueued({ marks: [{ eventId: this.id, rids: claims.map(({ rid }) => rid) }] })
+  async markQueued(...claims: Claim[]) {
+    const [changed] = await this.#scripts.markQueued([
+      { eventId: this.id, rids: claims.map(({ rid }) => rid) },
+    ])
+    return changed
   }
 
   async confirm(claim: Claim) {
     const [reply] = await this.confirmAll([claim])
-    return reply
+    return reply?.[0]
   }
 
-  confirmAll(claims: readonly Claim[]) {
-    const orders = claims.map((claim) => ({
-      ...claim,
-      orderId: `order-of-${claim.rid}`,
-      expiresAtMs: 1_900_000_000_000,
-    }))
-    return this.#scripts.confirm({ eventId: this.id, orders })
+  /** Tells of orders of any events in one call. */
+  confirmAll(...byEvent: readonly Claim[][]) {
+    return this.#scripts.confirm(
+      byEvent.map((claims) => ({
+        eventId: claims[0]?.eventId ?? this.id,
+        orders: claims.map((claim) => ({
+          ...claim,
+          orderId: `order-of-${claim.rid}`,
+          expiresAtMs: 1_900_000_000_000,
+        })),
+      })),
+    )
   }
 
   release(claim: Claim, reason: ReleaseReason = 'sold_out') {

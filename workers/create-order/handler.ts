@@ -44,15 +44,14 @@ export function createOrderHandler(deps: CreateOrderDependencies): JobHandler<Cr
   return async ({ rid }) => {
     const verdict = await decide(rid)
     // A rid that late money has made has no entry in the reservation log: nobody but this job would tell Redis.
-    if (verdict.kind === 'ordered' && verdict.paid)
-      await applyOrdered(deps.scripts, verdict.eventId, [verdict])
+    if (verdict.kind === 'ordered' && verdict.paid) await applyOrdered(deps.scripts, [verdict])
     return outcomeOf(verdict)
   }
 }
 
 /**
- * Tells Redis of the orders of a batch, with one call for each event. A void needs nothing here: its units go back by
- * the outbox. What Redis misses is applied by the relay, from the reservation log.
+ * Tells Redis of the orders of a batch. A void needs nothing here: its units go back by the outbox. What Redis misses is
+ * applied by the relay, from the reservation log.
  */
 export async function applyVerdicts(
   scripts: CreateOrderDependencies['scripts'],
@@ -60,39 +59,36 @@ export async function applyVerdicts(
   log: Logger,
   traceparents: readonly (string | undefined)[] = [],
 ): Promise<void> {
-  const byEvent = new Map<string, { orders: Ordered[]; parents: (string | undefined)[] }>()
-  for (const [i, verdict] of verdicts.entries()) {
-    if (verdict.kind !== 'ordered') continue
-    const told = byEvent.get(verdict.eventId) ?? { orders: [], parents: [] }
-    told.orders.push(verdict)
-    told.parents.push(traceparents[i])
-    byEvent.set(verdict.eventId, told)
+  const told = verdicts.flatMap((verdict, i) =>
+    verdict.kind === 'ordered' ? [{ verdict, traceparent: traceparents[i] }] : [],
+  )
+  const orders = told.map(({ verdict }) => verdict)
+  try {
+    await spanInEach(
+      'redis confirm',
+      { kind: 'CLIENT' },
+      told.map(({ traceparent }) => traceparent),
+      () => applyOrdered(scripts, orders),
+    )
+  } catch (err) {
+    const eventIds = [...new Set(orders.map(({ eventId }) => eventId))]
+    log.warn({ err, eventIds, count: orders.length }, 'verdicts not applied, or not all, left to the relay')
   }
-  const telling = [...byEvent].map(async ([eventId, { orders, parents }]) => {
-    try {
-      await spanInEach('redis confirm', { kind: 'CLIENT' }, parents, () =>
-        applyOrdered(scripts, eventId, orders),
-      )
-    } catch (err) {
-      log.warn({ err, eventId, count: orders.length }, 'verdicts not applied, left to the relay')
-    }
-  })
-  await Promise.all(telling)
 }
 
 /**
- * Tells Redis of orders of one event; all goes out in one pipeline, in this order. A claim that is not live any more was
- * released, or is about to be: a late word on it must not take its unit again.
+ * Tells Redis of orders; all goes out in one pipeline, in this order. A claim that is not live any more was released, or
+ * is about to be: a late word on it must not take its unit again.
  */
 export async function applyOrdered(
   scripts: CreateOrderDependencies['scripts'],
-  eventId: string,
   verdicts: readonly Ordered[],
 ): Promise<void> {
-  const orders = verdicts.filter(({ live }) => live)
-  if (orders.length === 0) return
-  const confirmed = scripts.confirm({ eventId, orders })
-  const paid = orders.filter((order) => order.paid).map((order) => scripts.markPaid(order))
+  const live = verdicts.filter((verdict) => verdict.live)
+  const byEvent = new Map<string, Ordered[]>()
+  for (const order of live) byEvent.set(order.eventId, [...(byEvent.get(order.eventId) ?? []), order])
+  const confirmed = scripts.confirm([...byEvent].map(([eventId, orders]) => ({ eventId, orders })))
+  const paid = live.filter((order) => order.paid).map((order) => scripts.markPaid(order))
   await Promise.all([confirmed, ...paid])
 }
 

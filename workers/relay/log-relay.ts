@@ -124,7 +124,7 @@ async function endEntries(
 /** PostgreSQL has let go of voids and closed orders before: their units go back, whoever tells Redis first. */
 async function applyVerdict(scripts: LogRelayDependencies['scripts'], row: ReservationRow): Promise<void> {
   const verdict = verdictOf(row)
-  if (verdict.kind === 'ordered' && verdict.live) return applyOrdered(scripts, row.event_id, [verdict])
+  if (verdict.kind === 'ordered' && verdict.live) return applyOrdered(scripts, [verdict])
   await scripts.release({
     eventId: row.event_id,
     rid: row.rid,

@@ -53,7 +53,7 @@ export class Republisher {
     )
     const rids = unsent.filter((_one, i) => outcomes[i] === 'confirmed').map(({ message }) => message.rid)
     this.#remember(rids)
-    if (rids.length > 0) await this.#scripts.markQueued({ marks: [{ eventId, rids }] })
+    if (rids.length > 0) await this.#scripts.markQueued([{ eventId, rids }])
     this.#log.info({ eventId, unsent: unsent.length, confirmed: rids.length }, 'reservations published again')
     return new Set(rids)
   }

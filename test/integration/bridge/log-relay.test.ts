@@ -74,7 +74,7 @@ describe('the relay of the reservation log', () => {
     const claims = await reserveUnits(world, eventId, 6)
     const waiting = claims.slice(0, 5)
     const last = claims[5] as Claim
-    await world.scripts.markQueued({ marks: [{ eventId, rids: waiting.map(({ rid }) => rid) }] })
+    await world.scripts.markQueued([{ eventId, rids: waiting.map(({ rid }) => rid) }])
     await ordered(last)
     await net.during(relay({ size: 2, most: 1 }), () =>
       until('the last one’s verdict', async () => (await stateOfRid(last)) === 'confirmed'),

@@ -77,7 +77,7 @@ describe('units that are held for reservations which PostgreSQL never received',
 
   it('are kept when a broker that can not be reached has confirmed them before', async () => {
     const [eventId, [queued, unpublished]] = (await held(2)) as [string, [Claim, Claim]]
-    await world.scripts.markQueued({ marks: [{ eventId, rids: [queued.rid] }] })
+    await world.scripts.markQueued([{ eventId, rids: [queued.rid] }])
     await proxy.cut()
     await net.during(sweep(), async () => {
       await until('the other one’s void', () => isVoid(unpublished))
@@ -120,7 +120,7 @@ describe('units that are held for reservations which PostgreSQL never received',
 
   it('are published again when the broker has lost them, log or no log, and kept once they are received', async () => {
     const [eventId, [claim]] = (await held(1)) as [string, [Claim]]
-    await world.scripts.markQueued({ marks: [{ eventId, rids: [claim.rid] }] })
+    await world.scripts.markQueued([{ eventId, rids: [claim.rid] }])
     await world.redis.unlink(`{spike:${eventId}}:log`)
     await net.during(sweep(), async () => {
       const message = await until('the copy', async () => (await broker.channel.get(queue)) || undefined)

@@ -190,7 +190,7 @@ describe('the triage of dead letters', () => {
     const { rid } = accepted(eventId, userId)
     const reply = await world.scripts.reserve({ eventId, rid, userId, quantity: 1, requestId: 'test' })
     if (reply.kind !== 'accepted') throw new Error(`not reserved: ${reply.kind}`)
-    await world.scripts.markQueued({ marks: [{ eventId, rids: [rid] }] })
+    await world.scripts.markQueued([{ eventId, rids: [rid] }])
     const body = encodeMessage(
       reservationAccepted,
       accepted(eventId, userId, { rid, epoch: reply.epoch, reserved_at_ms: reply.reservedAtMs }),

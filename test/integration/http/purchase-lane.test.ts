@@ -45,7 +45,7 @@ describe('a purchase on its own way', () => {
     if (reply.kind !== 'accepted') throw new Error(`not reserved: ${reply.kind}`)
     if (state === 'paid') {
       const order = { ...claim, orderId: uuidv7(), expiresAtMs: 1_900_000_000_000 }
-      await world.scripts.confirm({ eventId, orders: [order] })
+      await world.scripts.confirm([{ eventId, orders: [order] }])
       await world.scripts.markPaid(claim)
     }
     return claim.rid

@@ -54,7 +54,7 @@ describe('the stream of a reservation', () => {
     const rid = await held(eventId)
     const stream = await openStream(world, rid, buyer)
     await stream.received(1)
-    await world.scripts.markQueued({ marks: [{ eventId, rids: [rid] }] })
+    await world.scripts.markQueued([{ eventId, rids: [rid] }])
     await stream.received(2)
     await tellBroker(eventId, rid)
     await stream.ended
@@ -157,7 +157,7 @@ describe('the stream of a reservation', () => {
     const streams = await Promise.all([openStream(world, rid, buyer), openStream(world, rid, buyer)])
     expect(await subscribers(world, eventId)).to.equal(1)
     streams[0].leave()
-    await world.scripts.markQueued({ marks: [{ eventId, rids: [rid] }] })
+    await world.scripts.markQueued([{ eventId, rids: [rid] }])
     await streams[1].received(2)
     streams[1].leave()
     await expectNoSubscriber(world, eventId)
@@ -183,7 +183,7 @@ describe('the stream of a reservation', () => {
     const rids = await Promise.all(buyers.map(({ user_id: userId }) => held(eventId, userId)))
     const streams = await Promise.all(buyers.map((one, i) => openStream(world, rids[i] ?? '', one)))
     expect(await subscribers(world, eventId)).to.equal(1)
-    await world.scripts.markQueued({ marks: [{ eventId, rids }] })
+    await world.scripts.markQueued([{ eventId, rids }])
     await Promise.all(buyers.map(({ user_id: userId }, i) => tellBroker(eventId, rids[i] ?? '', userId)))
     await Promise.all(streams.map((stream) => stream.ended))
     for (const [i, stream] of streams.entries()) {

@@ -175,9 +175,9 @@ describe('an event that is over for good', () => {
       expect(await receiveReservations(world.knex, [accepted(eventId, userId, { rid })])).to.equal(0)
       for (const verdict of await decideReservations(world.knex, [rid]))
         if (verdict.kind === 'ordered' && verdict.live) {
-          expect(await world.scripts.confirm({ eventId: verdict.eventId, orders: [verdict] })).to.deep.equal([
-            'UNCHANGED',
-          ])
+          expect(
+            await world.scripts.confirm([{ eventId: verdict.eventId, orders: [verdict] }]),
+          ).to.deep.equal([['UNCHANGED']])
           expect(await world.scripts.markPaid(verdict)).to.equal('UNCHANGED')
         }
       await releaseStockHandler(world)({ rid })

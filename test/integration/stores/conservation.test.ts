@@ -110,7 +110,7 @@ describe('the conservation of a sale', () => {
       .where({ order_id: late.orderId, live: true })
       .first('reservation_id')
     expect(rid).to.not.equal(late.rid)
-    await world.scripts.confirm({ eventId, orders: [{ ...late, rid }] })
+    await world.scripts.confirm([{ eventId, orders: [{ ...late, rid }] }])
     await world.scripts.markPaid({ eventId, rid })
     const facts = await expectSound(eventId)
     expect(facts.ledger).to.deep.include({ live: 1, paid: 1, pending: 0, ordered: 2, available: 4 })

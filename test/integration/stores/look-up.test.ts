@@ -197,7 +197,7 @@ describe('the look-up without workers', () => {
       expect(purchase).to.include({ eventId, quantity: 1, requestId: 'test', products: 'Test product' })
       expectInOrder(purchase, ['http requested', 'reserve reserved'])
     }
-    await world.scripts.markQueued({ marks: [{ eventId, rids: [claim.rid] }] })
+    await world.scripts.markQueued([{ eventId, rids: [claim.rid] }])
     expect(one(await lookUp(deps, claim.rid)).standing.word).to.equal('queued')
     await world.redis.hdel(`{spike:${eventId}}:states`, claim.rid)
     expect((await lookUp(deps, claim.rid)).kind).to.equal('nothing')

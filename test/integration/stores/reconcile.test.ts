@@ -194,10 +194,9 @@ describe('reconciling an event', () => {
         'an order that PostgreSQL never made',
         { unfounded: 1 },
         async ({ held }) =>
-          world.scripts.confirm({
-            eventId: held.eventId,
-            orders: [{ ...held, orderId: held.rid, expiresAtMs: 1 }],
-          }),
+          world.scripts.confirm([
+            { eventId: held.eventId, orders: [{ ...held, orderId: held.rid, expiresAtMs: 1 }] },
+          ]),
       ],
       ['a unit too many', { miscounted: 1 }, ({ eventId }) => world.redis.incr(spikeKeys(eventId).stock)],
       [
@@ -243,7 +242,7 @@ describe('reconciling an event', () => {
         // What was in flight goes on: nobody's unit is lost, and nobody is barred.
         for (const verdict of await decideClaims(world, [sale.undecided, sale.held]))
           if (verdict.kind === 'ordered')
-            await world.scripts.confirm({ eventId: verdict.eventId, orders: [verdict] })
+            await world.scripts.confirm([{ eventId: verdict.eventId, orders: [verdict] }])
         expect(await world.scripts.countUnits({ eventId: sale.eventId })).to.include({
           confirmed: 3,
           paid: 1,
@@ -285,14 +284,14 @@ describe('reconciling an event', () => {
     const copy = await Promise.all(keys.map((key) => world.redis.dumpBuffer(key)))
     // All of this is forgotten: confirmed, paid, released, taken anew by the same buyer, taken and only in the broker.
     for (const verdict of await decideClaims(world, [held, undecided]))
-      if (verdict.kind === 'ordered') await world.scripts.confirm({ eventId, orders: [verdict] })
+      if (verdict.kind === 'ordered') await world.scripts.confirm([{ eventId, orders: [verdict] }])
     await settle(world, await captureOf(world, confirmed))
     await lapse(world, cancelled)
     await world.scripts.release({ ...cancelled, reason: 'lapsed' })
     const again = { ...cancelled, rid: newRid(eventId) }
     await world.scripts.reserve({ ...again, requestId: 'test' })
     for (const verdict of await decideClaims(world, [again]))
-      if (verdict.kind === 'ordered') await world.scripts.confirm({ eventId, orders: [verdict] })
+      if (verdict.kind === 'ordered') await world.scripts.confirm([{ eventId, orders: [verdict] }])
     await orderUnits(world, eventId, 4)
     const [inBroker, unsent] = (await reserveUnits(world, eventId, 2)) as [Claim, Claim]
     await restore(keys, copy)
@@ -363,7 +362,7 @@ describe('reconciling an event', () => {
       if ((await world.scripts.reserve({ ...claim, requestId: 'test' })).kind !== 'accepted') return
       const [verdict] = await decideClaims(world, [claim])
       if (verdict?.kind !== 'ordered') return
-      await world.scripts.confirm({ eventId, orders: [verdict] })
+      await world.scripts.confirm([{ eventId, orders: [verdict] }])
       if (i % 3 === 0) await settle(world, await captureOf(world, verdict))
       if (i % 3 !== 1) return
       await letLapse(world.knex, [verdict.orderId])

@@ -41,7 +41,7 @@ describe('ending a sale', () => {
     requestId: 'test',
   })
   /** Tells Redis of an order, as step 4 does. */
-  const adopt = (ordered: Ordered) => world.scripts.confirm({ eventId: ordered.eventId, orders: [ordered] })
+  const adopt = (ordered: Ordered) => world.scripts.confirm([{ eventId: ordered.eventId, orders: [ordered] }])
 
   /** Invariants 1 and 2: nothing is lost between PostgreSQL, Redis and the inventory. */
   async function expectSettled(id: string, productId: string, sold: number): Promise<void> {
@@ -92,7 +92,7 @@ describe('ending a sale', () => {
       const { id, productId } = await sale()
       const mine = claim(id)
       await world.scripts.reserve(mine)
-      if (state === 'queued') await world.scripts.markQueued({ marks: [{ eventId: id, rids: [mine.rid] }] })
+      if (state === 'queued') await world.scripts.markQueued([{ eventId: id, rids: [mine.rid] }])
       expect((await endSale(world, id, SYSTEM)).kind).to.equal('done')
       expect(await stockOf(productId)).to.equal(90)
       expect(await expectConserved(world.knex, id)).to.equal(10)

@@ -74,7 +74,7 @@ async function assemble(config: Config, log: Logger, parts: StopList): Promise<R
   const scripts = loadScripts(redis, spikeScripts)
   const marks = new QueuedMarks(scripts, log)
   parts.add('queued marks', () => marks.stop())
-  const outcomes = new OutcomeCounts(redis, log)
+  const outcomes = new OutcomeCounts(scripts, log)
   parts.add('outcome counts', () => outcomes.stop())
   const refusals = new Refusals(scripts, log)
   parts.add('refusals', () => refusals.stop())

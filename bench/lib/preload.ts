@@ -69,6 +69,18 @@ export async function confirm(
     ])
 }
 
+/** Tells Redis that their orders were closed, which gives their units back. */
+export async function lapse(
+  { scripts }: Pick<Arena, 'scripts'>,
+  eventId: string,
+  held: readonly Held[],
+): Promise<void> {
+  for (const some of chunks(held))
+    await Promise.all(
+      some.map(({ rid, userId }) => scripts.release({ eventId, rid, userId, quantity: 1, reason: 'lapsed' })),
+    )
+}
+
 /** Cuts a list, so that no pipeline gets too long. */
 export function* chunks<T>(list: readonly T[]): Generator<T[]> {
   for (let from = 0; from < list.length; from += AT_ONCE) yield list.slice(from, from + AT_ONCE)

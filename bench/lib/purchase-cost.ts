@@ -7,7 +7,7 @@ import type { Sample } from '../ratio.ts'
 import { onlyServer, type Arena } from './arena.ts'
 import { runJob } from './child.ts'
 import { redisSeconds } from './cpu.ts'
-import { confirm, reserveFor } from './preload.ts'
+import { confirm, lapse, reserveFor } from './preload.ts'
 import { acceptedOf, bearerHeaders, CONNECTIONS } from './shop.ts'
 
 /** Purchases of a measurement: a multiple of the connections, small beside what is there already. */
@@ -24,11 +24,20 @@ export interface PurchaseSide {
   buyers: readonly LoadBuyer[]
 }
 
-/** Opens a sale and fills it with reservations that have become orders, as most are in one that has run for a while. */
+/** Of the reservations of a sale that has run for a while, one in so many. */
+const LAPSED = 10
+
+/** Opens a sale and fills it with reservations that have become orders, and have lapsed or live. */
 export async function openFilledSale(arena: Arena, reservations: number): Promise<string> {
   const eventId = await arena.openSale(STOCK)
   const userIds = Array.from({ length: reservations }, () => uuidv7())
-  await confirm(arena, eventId, await reserveFor(arena, eventId, userIds))
+  const held = await reserveFor(arena, eventId, userIds)
+  await confirm(arena, eventId, held)
+  await lapse(
+    arena,
+    eventId,
+    held.filter((_, i) => i % LAPSED === 0),
+  )
   return eventId
 }
 

@@ -1,7 +1,8 @@
 import type { Logger } from '../platform/logger.ts'
 import type { RedisClient } from '../platform/redis/nodes.ts'
-import { rejectedInSecondKey, spikeKeys } from './keys.ts'
-import type { ReserveReply } from './scripts.ts'
+import type { Scripts } from '../platform/redis/define-script.ts'
+import { spikeKeys } from './keys.ts'
+import type { ReserveReply, spikeScripts } from './scripts.ts'
 
 /**
  * How purchase requests ended, in the words of the script. `corrupt` is an accident and `not_ready` what events that
@@ -28,37 +29,28 @@ export interface Peak {
 }
 
 const FLUSH_MS = 1_000
-/** Every process has added its part of a second long before. */
-const SECOND_KEPT_S = 60
-
-interface Counts {
-  outcomes: Map<Outcome, number>
-  /** By second since 1970, by this process's clock, which is good enough for a rate. */
-  rejected: Map<number, number>
-}
 
 /**
  * Counts outcomes in memory and adds them to Redis once a second: a purchase pays for a few look-ups in maps. A count
  * that does not reach Redis is given up.
  */
 export class OutcomeCounts {
-  readonly #redis: RedisClient
+  readonly #scripts: Pick<Scripts<typeof spikeScripts>, 'countOutcomes'>
   readonly #log: Logger
-  #counts = new Map<string, Counts>()
+  /** By event and second since 1970; by this process's clock, which is good enough for a rate. */
+  #counts = new Map<string, Map<number, Map<Outcome, number>>>()
   #timer: NodeJS.Timeout | undefined
 
-  constructor(redis: RedisClient, log: Logger) {
-    this.#redis = redis
+  constructor(scripts: Pick<Scripts<typeof spikeScripts>, 'countOutcomes'>, log: Logger) {
+    this.#scripts = scripts
     this.#log = log
   }
 
   /** @param atMs when it ended, in milliseconds since 1970 */
   add(eventId: string, outcome: Outcome, atMs = Date.now()): void {
-    let ofEvent = this.#counts.get(eventId)
-    if (ofEvent === undefined)
-      this.#counts.set(eventId, (ofEvent = { outcomes: new Map(), rejected: new Map() }))
-    increase(ofEvent.outcomes, outcome)
-    if (outcome !== 'accepted') increase(ofEvent.rejected, Math.floor(atMs / 1_000))
+    const ofEvent = getOrAdd(this.#counts, eventId)
+    const ofSecond = getOrAdd(ofEvent, Math.floor(atMs / 1_000))
+    ofSecond.set(outcome, (ofSecond.get(outcome) ?? 0) + 1)
     this.#timer ??= setTimeout(() => void this.#flush(), FLUSH_MS)
   }
 
@@ -72,32 +64,30 @@ export class OutcomeCounts {
     const counts = this.#counts
     this.#counts = new Map()
     this.#timer = undefined
-    const increments = [...counts].flatMap(([eventId, { outcomes, rejected }]) => [
-      ...[...outcomes].map(([outcome, n]) => this.#redis.hincrby(spikeKeys(eventId).outcomes, outcome, n)),
-      ...[...rejected].map(([second, n]) => this.#addRejected(eventId, second, n)),
-    ])
-    const failed = (await Promise.allSettled(increments)).find((result) => result.status === 'rejected')
-    if (failed !== undefined) this.#log.warn({ err: failed.reason }, 'outcomes of purchases were not counted')
-  }
-
-  /** Whichever process adds the last part of a second sees all of it, and keeps it when no second had more. */
-  async #addRejected(eventId: string, second: number, n: number): Promise<void> {
-    const redis = this.#redis
-    const key = rejectedInSecondKey(eventId, second)
-    // Both or none: a key without its expiry would stay for ever.
-    const [added] = (await redis.multi().incrby(key, n).expire(key, SECOND_KEPT_S).exec()) ?? []
-    if (added === undefined || added[0] !== null) throw added?.[0] ?? new Error('second was not counted')
-    const total = Number(added[1])
-    const { rejectedPeak } = spikeKeys(eventId)
-    await Promise.all([
-      redis.zadd(rejectedPeak, 'GT', total, second),
-      redis.zremrangebyrank(rejectedPeak, 0, -2),
-    ])
+    const seconds = [...counts].flatMap(([eventId, ofEvent]) =>
+      [...ofEvent].map(([second, outcomes]) => ({
+        eventId,
+        second,
+        outcomes,
+        rejected: rejectedOf(outcomes),
+      })),
+    )
+    try {
+      await this.#scripts.countOutcomes(seconds)
+    } catch (err) {
+      this.#log.warn({ err }, 'outcomes of purchases were not counted, or not all of them')
+    }
   }
 }
 
-function increase<K>(counts: Map<K, number>, key: K): void {
-  counts.set(key, (counts.get(key) ?? 0) + 1)
+function getOrAdd<K, L, V>(maps: Map<K, Map<L, V>>, key: K): Map<L, V> {
+  let found = maps.get(key)
+  if (found === undefined) maps.set(key, (found = new Map()))
+  return found
+}
+
+function rejectedOf(outcomes: ReadonlyMap<Outcome, number>): number {
+  return [...outcomes].reduce((sum, [outcome, n]) => (outcome === 'accepted' ? sum : sum + n), 0)
 }
 
 /** The counts of an event; outcomes that did not happen are left out. */

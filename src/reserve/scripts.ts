@@ -2,7 +2,7 @@
 import { z } from 'zod'
 import type { ReleaseReason } from '../contracts/values.ts'
 import { defineBatchScript, defineScript } from '../platform/redis/define-script.ts'
-import { nextKeys, spikeKeys } from './keys.ts'
+import { nextKeys, rejectedInSecondKey, spikeKeys } from './keys.ts'
 
 const lua = (name: string): URL => new URL(`./lua/${name}.lua`, import.meta.url)
 const int = z.coerce.number().int()
@@ -85,6 +85,20 @@ export type UnitCounts = Record<
   'granted' | 'stock' | 'held' | 'queued' | 'confirmed' | 'paid' | 'released',
   number
 >
+
+/** How purchase requests of one event in one second ended. */
+export interface SecondOfOutcomes {
+  eventId: string
+  /** Since 1970. */
+  second: number
+  /** Requests by the outcome's name. */
+  outcomes: ReadonlyMap<string, number>
+  /** How many of them were rejected. */
+  rejected: number
+}
+
+/** Every process has added its part of a second long before. */
+const SECOND_KEPT_S = 60
 
 export const spikeScripts = {
   reserve: defineScript({
@@ -230,6 +244,21 @@ export const spikeScripts = {
     },
     args: ({ adjustmentId, delta }) => [adjustmentId, delta],
     decode: oneWord('ADJUSTED', 'UNCHANGED', 'NOT_READY'),
+  }),
+  countOutcomes: defineBatchScript({
+    file: lua('count-outcomes'),
+    keys: ({ eventId, second }: SecondOfOutcomes) => {
+      const k = spikeKeys(eventId)
+      return [k.outcomes, k.rejectedPeak, rejectedInSecondKey(eventId, second)]
+    },
+    args: ({ second, outcomes, rejected }) => [
+      second,
+      rejected,
+      SECOND_KEPT_S,
+      outcomes.size,
+      ...[...outcomes].flat(),
+    ],
+    decode: oneWord('OK'),
   }),
   countUnits: defineScript({
     file: lua('count-units'),

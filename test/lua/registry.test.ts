@@ -39,6 +39,9 @@ const INPUT = {
   records: 1,
   released: 1,
   rids: [uuidv7()],
+  second: 1,
+  outcomes: new Map([['accepted', 1]]),
+  rejected: 0,
   orders: [{ rid: uuidv7(), userId: uuidv7(), quantity: 1, orderId: uuidv7(), expiresAtMs: 1 }],
 }
 
@@ -99,7 +102,7 @@ describe('the registry of scripts', () => {
     it(`${file} is given keys of one hash tag, each once`, () => {
       const keys = definition.keys(INPUT)
       for (const key of keys)
-        expect(key).to.match(new RegExp(`^\\{spike:${INPUT.eventId}\\}:[a-z]+(:next-1)?$`))
+        expect(key).to.match(new RegExp(`^\\{spike:${INPUT.eventId}\\}:[a-z]+(:next-1|:peak|:1)?$`))
       expect(new Set(keys).size).to.equal(keys.length)
     })
 
@@ -148,6 +151,12 @@ describe('the registry of scripts', () => {
       expect(await callsOn(new Cluster([], { lazyConnect: true }), eventIds)).to.deep.equal(
         keys.map((key) => [key]),
       )
+    })
+
+    it('are one call for each hundred', async () => {
+      const many = Array.from({ length: 250 }, () => uuidv7())
+      const calls = await callsOn(new Redis({ lazyConnect: true }), many)
+      expect(calls.map(({ length }) => length)).to.deep.equal([100, 100, 50])
     })
 
     it('are no call for none', async () => {

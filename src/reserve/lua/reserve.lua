@@ -22,8 +22,9 @@
 --   ALL_HELD | SOLD_OUT              too few units free; some may come back, or none can
 --   CORRUPT key                      a key has a wrong type or value; nothing was changed
 --
--- Order matters: everything is read and checked first, because Redis does not roll back. The first write
--- is one that Redis refuses when memory is full; the decrement is last, so an error can never lose a unit.
+-- Order matters: everything is read and checked first, because Redis does not roll back. The first write is one that
+-- fails on a log of a wrong type, and that Redis refuses when memory is full; the decrement is last, so an error can never
+-- lose a unit.
 
 local rid, user, quantity = ARGV[1], ARGV[2], tonumber(ARGV[3])
 
@@ -88,16 +89,18 @@ if broken(record) then return { 'CORRUPT', KEYS[4] } end
 if record and not is_resent(record) then return { 'CORRUPT', KEYS[4] } end
 if record then return { 'ACCEPTED', rid, gate[8], string.match(record, '^%a+|%d+|[^|]*|(%d+)|') } end
 
-if broken(redis.pcall('XLEN', KEYS[6])) then return { 'CORRUPT', KEYS[6] } end
-
 local reserved_ms = string.format('%d', now_ms)
-redis.call('HSET', KEYS[3], user, rid)
 local entry = { 'rid', rid, 'user', user, 'quantity', ARGV[3], 'epoch', gate[8], 'reserved_ms', reserved_ms, 'request_id', ARGV[4] }
 if ARGV[5] ~= '' then
   entry[#entry + 1] = 'traceparent'
   entry[#entry + 1] = ARGV[5]
 end
-local log_id = redis.call('XADD', KEYS[6], '*', unpack(entry))
+local log_id = redis.pcall('XADD', KEYS[6], '*', unpack(entry))
+if broken(log_id) then
+  if string.find(log_id.err, 'WRONGTYPE', 1, true) then return { 'CORRUPT', KEYS[6] } end
+  return log_id
+end
+redis.call('HSET', KEYS[3], user, rid)
 redis.call('HSET', KEYS[4], rid, table.concat({ 'held', ARGV[3], user, reserved_ms, log_id, '', '', '' }, '|'))
 redis.call('DECRBY', KEYS[2], quantity)
 return { 'ACCEPTED', rid, gate[8], reserved_ms }

@@ -47,7 +47,7 @@ describe('the report of a sale on the dashboard', () => {
     await payFor(third)
     await pauseSale(world, eventId, SYSTEM)
     await resumeSale(world, eventId, SYSTEM)
-    const counts = [new OutcomeCounts(world.redis, world.log), new OutcomeCounts(world.redis, world.log)]
+    const counts = [new OutcomeCounts(world.scripts, world.log), new OutcomeCounts(world.scripts, world.log)]
     for (const [i, outcome] of (['all_held', 'sold_out', 'sold_out', 'accepted'] as const).entries())
       counts[i % 2]?.add(eventId, outcome)
     for (const one of counts) await one.stop()
@@ -91,7 +91,7 @@ describe('the report of a sale on the dashboard', () => {
       [3, 4],
       [3, 0],
     ] as const) {
-      const counts = new OutcomeCounts(world.redis, world.log)
+      const counts = new OutcomeCounts(world.scripts, world.log)
       for (let i = 0; i < busiest; i++) counts.add(id, 'sold_out', second * 1_000 + i)
       for (let i = 0; i < other; i++) counts.add(id, 'all_held', (second - 5) * 1_000 + i)
       counts.add(id, 'accepted', second * 1_000)

@@ -3,7 +3,7 @@
  * side and are measured turn by turn, so that a machine that slows down slows both.
  *
  *   --big   1,000,000 orders of 1,000 sales instead of 100,000 of 100, beside 1,000 of 1
- *   --rounds N   of each measurement (default 5)         --json FILE   writes everything
+ *   --rounds N   of each measurement (default 9)         --json FILE   writes everything
  *
  * Needs `redis-server`, and PostgreSQL on this machine, as Linux has it: their processor time is read.
  */
@@ -36,7 +36,7 @@ await runCommand(async (cleanup, signal) => {
   const { values } = parseArgs({
     options: {
       big: { type: 'boolean', default: false },
-      rounds: { type: 'string', default: '5' },
+      rounds: { type: 'string', default: '9' },
       json: { type: 'string' },
     },
   })

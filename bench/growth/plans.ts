@@ -72,7 +72,7 @@ async function costOf({ name, read }: Reading, client: Client): Promise<Cost> {
 /** What the workers ask for again and again. */
 async function backgroundReadings(arena: Arena): Promise<Reading[]> {
   const { knex } = arena
-  const { id: eventId } = await knex('spike_events').where('status', 'published').first('id')
+  const { id: eventId } = await knex('spike_events').where('status', 'published').orderBy('id').first('id')
   const rids: string[] = await knex('reservations').where('event_id', eventId).limit(200).pluck('rid')
   const readings: Record<string, () => Promise<unknown>> = {
     'relay: outbox': () => drainOutbox(knex, 500, async () => []),

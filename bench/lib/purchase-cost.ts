@@ -1,4 +1,4 @@
-/** What accepted purchases cost, by the processor time that the API and its Redis have taken for them. */
+/** What accepted purchases cost, by the processor time that the API, its Redis and the broker have taken for them. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { v7 as uuidv7 } from 'uuid'
 import type { LoadBuyer } from '../../tools/lib/buyers.ts'
@@ -7,12 +7,15 @@ import type { Sample } from '../ratio.ts'
 import { onlyServer, type Arena } from './arena.ts'
 import { runJob } from './child.ts'
 import { redisSeconds } from './cpu.ts'
+import { listenerOf } from './proc.ts'
+import { processSeconds } from './process-seconds.ts'
 import { confirm, lapse, reserveFor } from './preload.ts'
 import { acceptedOf, bearerHeaders, CONNECTIONS } from './shop.ts'
 
 /** Purchases of a measurement: a multiple of the connections, small beside what is there already. */
-export const PURCHASES = 80 * CONNECTIONS
+export const PURCHASES = 160 * CONNECTIONS
 const STOCK = 1_000_000
+const AMQP_PORT = 5672
 /** Measurements that do not count: a process gets cheaper for some ten thousand purchases. */
 const WARM_UPS = 4
 
@@ -79,14 +82,25 @@ export async function purchaseCost(
   const after = await costsOf(arena, apiUrl)
   await arena.purge()
   const accepted = acceptedOf(result)
-  const redis = ((after.redisS - before.redisS) / accepted) * 1e6
-  const api = ((after.apiS - before.apiS) / accepted) * 1e6
-  return { value: redis + api, extra: { redis, api } }
+  const each = (name: keyof Costs) => ((after[name] - before[name]) / accepted) * 1e6
+  const extra = { api: each('api'), redis: each('redis'), broker: each('broker') }
+  return { value: extra.api + extra.redis + extra.broker, extra }
 }
 
-async function costsOf(arena: Arena, apiUrl: string): Promise<{ redisS: number; apiS: number }> {
-  const redisS = await redisSeconds(onlyServer(arena.redis))
-  return { redisS, apiS: await apiMetric(apiUrl, 'process_cpu_seconds_total') }
+type Costs = Record<'api' | 'redis' | 'broker', number>
+
+/** Processor time taken so far, in seconds; 0 for a broker that is not on this machine. */
+async function costsOf({ redis, config }: Arena, apiUrl: string): Promise<Costs> {
+  return {
+    redis: await redisSeconds(onlyServer(redis)),
+    api: await apiMetric(apiUrl, 'process_cpu_seconds_total'),
+    broker: brokerSeconds(config.amqpUrl) ?? 0,
+  }
+}
+
+function brokerSeconds(amqpUrl: string): number | undefined {
+  const pid = listenerOf(Number(new URL(amqpUrl).port || AMQP_PORT))
+  return pid === undefined ? undefined : processSeconds(pid)
 }
 
 /** A figure that the API tells of its own process. */

@@ -42,14 +42,29 @@ function sound(reply: unknown): unknown {
 
 /** Decoder for scripts that answer in words. */
 function words<const W extends string>(...known: W[]): (reply: unknown) => [W, ...W[]] {
-  const schema = z.tuple([z.enum(known)], z.enum(known))
-  return (reply) => schema.parse(sound(reply))
+  const isKnown = (word: unknown): word is W => (known as unknown[]).includes(word)
+  return (reply) => {
+    const list = sound(reply)
+    if (!Array.isArray(list) || list.length === 0 || !list.every(isKnown))
+      throw new Error(`redis said ${JSON.stringify(reply)}, which is none of ${known.join(', ')}`)
+    return list as [W, ...W[]]
+  }
 }
 
 /** As `words`, for those that answer with one. */
 function oneWord<const W extends string>(...known: W[]): (reply: unknown) => W {
   const decode = words(...known)
   return (reply) => decode(reply)[0]
+}
+
+/** As `words`, for those that answer with one and a number. */
+function numberOf(word: string): (reply: unknown) => number {
+  return (reply) => {
+    const list = sound(reply)
+    const n = Array.isArray(list) && list[0] === word ? Number(list[1]) : NaN
+    if (!Number.isInteger(n)) throw new Error(`redis said ${JSON.stringify(reply)}, not ${word} and a number`)
+    return n
+  }
 }
 
 interface RidUnits {
@@ -130,7 +145,7 @@ export const spikeScripts = {
     file: lua('mark-queued'),
     keys: ({ eventId }: { eventId: string; rids: readonly string[] }) => [spikeKeys(eventId).states],
     args: ({ eventId, rids }) => [spikeKeys(eventId).notices, rids.length, ...rids],
-    decode: (reply) => z.tuple([z.literal('OK'), int]).parse(sound(reply))[1],
+    decode: numberOf('OK'),
   }),
   confirm: defineBatchScript({
     file: lua('confirm'),

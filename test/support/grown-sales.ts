@@ -16,7 +16,11 @@ import type { spikeScripts } from '../../src/reserve/scripts.ts'
 
 export interface Size {
   events: number
-  /** Of all events, evenly; each has become an order: one in ten pends, one in ten has lapsed, the others are paid. */
+  /**
+   * Of all events, from half the average of the first to one and a half of the last: equal ones would all make their
+   * Redis hashes larger at the same moment. Each has become an order: one in ten pends, one in ten has lapsed, the others
+   * are paid.
+   */
   reservations: number
 }
 
@@ -34,7 +38,7 @@ export async function growPostgres(databaseUrl: string, { events, reservations }
   try {
     const values = {
       events,
-      each: Math.floor(reservations / events),
+      reservations,
       salt: randomInt(1 << 27),
       granted: GRANTED,
     }
@@ -91,11 +95,16 @@ const FUNCTIONS_SQL = `
   CREATE FUNCTION pg_temp.id_of(kind int, ms bigint, high bigint, low bigint) RETURNS uuid LANGUAGE sql IMMUTABLE AS $$
     SELECT (lpad(to_hex(ms), 12, '0') || '7' || lpad(to_hex(kind), 3, '0') || 'a'
             || lpad(to_hex(high), 7, '0') || lpad(to_hex(low), 8, '0'))::uuid
+  $$;
+  CREATE FUNCTION pg_temp.sold_by(n int, events int, total bigint) RETURNS bigint LANGUAGE sql IMMUTABLE AS $$
+    SELECT total * n * (events + n) / (2 * events::bigint * events)
   $$`
 
 const FILL_SQL = [
   `CREATE TEMP TABLE sales ON COMMIT DROP AS
-   SELECT n, now() AS made_at, pg_temp.id_of(1, base_ms, :salt, n) AS event_id, pg_temp.id_of(2, base_ms, :salt, n) AS product_id
+   SELECT n, now() AS made_at, pg_temp.id_of(1, base_ms, :salt, n) AS event_id, pg_temp.id_of(2, base_ms, :salt, n) AS product_id,
+          pg_temp.sold_by(n - 1, :events::int, :reservations::bigint) AS sold_before,
+          pg_temp.sold_by(n, :events::int, :reservations::bigint) AS sold_then
      FROM generate_series(1, :events::int) n,
           (SELECT floor(extract(epoch FROM now()) * 1000)::bigint - 1800000 AS base_ms) base`,
   `CREATE TEMP TABLE sold ON COMMIT DROP AS
@@ -103,11 +112,10 @@ const FILL_SQL = [
           pg_temp.id_of(5, ms, 0, seq) AS user_id,
           CASE seq % 10 WHEN 0 THEN 'pending' WHEN 1 THEN 'closed' ELSE 'paid' END AS status,
           at + CASE WHEN seq % 10 = 1 THEN interval '1 second' ELSE interval '2 hours' END AS expires_at
-     FROM (SELECT s.*, i, (n - 1)::bigint * :each + i AS seq, base_ms + ((n - 1)::bigint * :each + i) AS ms,
-                  to_timestamp((base_ms + ((n - 1)::bigint * :each + i)) / 1000.0) AS at
-             FROM sales s, generate_series(1, :each::int) i,
+     FROM (SELECT s.*, seq, base_ms + seq AS ms, to_timestamp((base_ms + seq) / 1000.0) AS at
+             FROM sales s, generate_series(sold_before + 1, sold_then) seq,
                   (SELECT floor(extract(epoch FROM now()) * 1000)::bigint - 1800000 AS base_ms) base
-            ORDER BY n, i) numbered`,
+            ORDER BY n, seq) numbered`,
   `INSERT INTO users (id, email, password_hash, created_at, updated_at)
    SELECT user_id, 'buyer-' || seq || '@grown.test', 'nobody', at, at FROM sold`,
   `INSERT INTO refresh_tokens (id, user_id, family_id, token_hash, expires_at, family_expires_at)

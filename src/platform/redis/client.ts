@@ -3,6 +3,7 @@ import type { Logger } from '../logger.ts'
 import { firstContact, reasonOf } from '../service-error.ts'
 import { infoField } from './info.ts'
 import { namesCluster, nodeUrls } from '../node-urls.ts'
+import { writeTogether } from './write-together.ts'
 import { mastersOf, nodeName, onServerReady, pingRedis, type RedisClient } from './nodes.ts'
 
 /** A server that is back is noticed soon; the library's own back-off goes up to 5 s. */
@@ -19,7 +20,7 @@ const COMMON = { lazyConnect: true, connectTimeout: 5_000, keepAlive: 10_000 }
 
 type ClientOptions = Pick<
   RedisOptions,
-  'connectionName' | 'connectTimeout' | 'commandTimeout' | 'enableAutoPipelining' | 'maxRetriesPerRequest'
+  'connectionName' | 'connectTimeout' | 'commandTimeout' | 'maxRetriesPerRequest'
 >
 
 /**
@@ -27,11 +28,7 @@ type ClientOptions = Pick<
  * A command may have run although its reply was lost; every script is therefore idempotent by its ids.
  */
 export function createRedis(url: string, connectionName: string, log: Logger): RedisClient {
-  return open(
-    url,
-    { connectionName, enableAutoPipelining: true, maxRetriesPerRequest: 1, commandTimeout: 2_000 },
-    log,
-  )
+  return open(url, { connectionName, maxRetriesPerRequest: 1, commandTimeout: 2_000 }, log)
 }
 
 /**
@@ -68,13 +65,15 @@ export function createWorkerRedis(url: string, connectionName: string, log: Logg
 }
 
 function open(url: string, options: ClientOptions, log: Logger): RedisClient {
-  if (!namesCluster(url)) return watch(new Redis(url, { ...COMMON, retryStrategy, ...options }), log)
-  return watch(openCluster(url, { ...COMMON, ...options }), log)
+  if (!namesCluster(url))
+    return watch(writeTogether(new Redis(url, { ...COMMON, retryStrategy, ...options })), log)
+  const cluster = openCluster(url, { ...COMMON, ...options })
+  cluster.on('+node', writeTogether)
+  return watch(cluster, log)
 }
 
 /** A client of a cluster, unconnected. @param options of the connection to each server */
 export function openCluster(url: string, options: ClientOptions): Cluster {
-  const { enableAutoPipelining = false, ...ofEach } = options
   const [first = url] = nodeUrls(url)
   const { username, password, protocol } = new URL(first)
   const isSecure = protocol === 'rediss:'
@@ -83,11 +82,10 @@ export function openCluster(url: string, options: ClientOptions): Cluster {
     clusterRetryStrategy: retryStrategy,
     maxRedirections: MAX_REDIRECTIONS,
     slotsRefreshInterval: LOOK_FOR_SERVERS_EVERY_MS,
-    enableAutoPipelining,
     // A certificate is for a name, so names are not looked up before.
     ...(isSecure ? { dnsLookup: (name, found) => found(null, name) } : {}),
     redisOptions: {
-      ...ofEach,
+      ...options,
       username: decodeURIComponent(username),
       password: decodeURIComponent(password),
       ...(isSecure ? { tls: {} } : {}),

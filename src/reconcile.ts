@@ -298,7 +298,7 @@ async function applyVerdict(
       if (orderId === null || expiresAtMs === null) throw new Error(`live claim ${rid} has no order`)
       const [confirmed, paid] = await Promise.all([
         scripts.confirm([{ eventId, orders: [{ ...units, orderId, expiresAtMs }] }]),
-        // Behind it in the same pipeline.
+        // Behind it on the same connection.
         orderStatus === 'paid' ? scripts.markPaid({ eventId, rid }) : ('UNCHANGED' as const),
       ])
       return confirmed.flat().some(isChange) || isChange(paid)

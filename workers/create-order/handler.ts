@@ -77,7 +77,7 @@ export async function applyVerdicts(
 }
 
 /**
- * Tells Redis of orders; all goes out in one pipeline, in this order. A claim that is not live any more was released, or
+ * Tells Redis of orders, over one connection and in this order. A claim that is not live any more was released, or
  * is about to be: a late word on it must not take its unit again.
  */
 export async function applyOrdered(

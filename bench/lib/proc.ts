@@ -1,5 +1,6 @@
 /** What Linux tells of processes; nothing on other systems, and nothing of processes on other machines. */
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
+import { nodeUrls } from '../../src/platform/node-urls.ts'
 
 /** Clock ticks a second; the kernel's user interface has 100 on every machine that Node runs on. */
 const TICKS = 100
@@ -20,9 +21,16 @@ export function useOf(pid: number): ProcessUse | undefined {
   return { rssMb: Number(kb) / 1_024, cpuS: (Number(fields[11]) + Number(fields[12])) / TICKS }
 }
 
-/** The process that listens on a port of this machine, when it belongs to the same user. */
-export function listenerOf(port: number): number | undefined {
-  const hex = port.toString(16).toUpperCase().padStart(4, '0')
+const DEFAULT_PORTS: Record<string, string> = { 'amqp:': '5672', 'redis:': '6379' }
+
+/** The process of this machine that serves a URL, its first node, when it belongs to the same user. */
+export function listenerOf(url: string): number | undefined {
+  const [first = url] = nodeUrls(url)
+  const { port, protocol } = new URL(first)
+  const hex = Number(port || DEFAULT_PORTS[protocol])
+    .toString(16)
+    .toUpperCase()
+    .padStart(4, '0')
   const inodes = ['/proc/net/tcp', '/proc/net/tcp6']
     .flatMap((file) => (read(file) ?? '').split('\n'))
     .map((line) => line.trim().split(/\s+/))

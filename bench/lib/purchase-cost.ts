@@ -15,7 +15,6 @@ import { acceptedOf, bearerHeaders, CONNECTIONS } from './shop.ts'
 /** Purchases of a measurement: a multiple of the connections, small beside what is there already. */
 export const PURCHASES = 160 * CONNECTIONS
 const STOCK = 1_000_000
-const AMQP_PORT = 5672
 /** Measurements that do not count: a process gets cheaper for some ten thousand purchases. */
 const WARM_UPS = 4
 
@@ -99,7 +98,7 @@ async function costsOf({ redis, config }: Arena, apiUrl: string): Promise<Costs>
 }
 
 function brokerSeconds(amqpUrl: string): number | undefined {
-  const pid = listenerOf(Number(new URL(amqpUrl).port || AMQP_PORT))
+  const pid = listenerOf(amqpUrl)
   return pid === undefined ? undefined : processSeconds(pid)
 }
 

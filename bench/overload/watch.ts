@@ -40,8 +40,7 @@ export class Watch {
   constructor(arena: Arena, eventId: string, pids: { API: number; workers: number }) {
     this.#arena = arena
     this.#eventId = eventId
-    const listener = (url: string) => listenerOf(Number(new URL(url).port))
-    const [rabbit, redis] = [listener(arena.config.amqpUrl), listener(arena.config.redisUrl)]
+    const [rabbit, redis] = [listenerOf(arena.config.amqpUrl), listenerOf(arena.config.redisUrl)]
     this.#pids = {
       ...pids,
       ...(rabbit === undefined ? {} : { RabbitMQ: rabbit }),

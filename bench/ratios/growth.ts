@@ -1,3 +1,4 @@
+import { soldBy, type Size } from '../../test/support/grown-sales.ts'
 import { startPrivateRedis } from '../../test/support/private-redis.ts'
 import { makeBuyers } from '../../tools/lib/buyers.ts'
 import { startProcess } from '../../tools/lib/processes.ts'
@@ -13,11 +14,6 @@ import {
   type PurchaseSide,
 } from '../lib/purchase-cost.ts'
 import type { BenchWorld, Ratio } from '../ratio.ts'
-
-interface Size {
-  reservations: number
-  events: number
-}
 
 const SMALL: Size = { reservations: 1_000, events: 1 }
 const QUICK: Size = { reservations: 100_000, events: 100 }
@@ -70,14 +66,6 @@ async function openSide(world: BenchWorld): Promise<PurchaseSide> {
   }
   await warmUp(side)
   return side
-}
-
-/**
- * How much the first events have sold. They grow from half the average to one and a half of it: equal ones would all make
- * their Redis hashes larger at the same moment.
- */
-function soldBy(nth: number, { events, reservations }: Size): number {
-  return Math.floor((reservations * nth * (events + nth)) / (2 * events ** 2))
 }
 
 /** @returns the events, and the bytes that Redis keeps for a reservation */

@@ -65,12 +65,7 @@ export class OutcomeCounts {
     this.#counts = new Map()
     this.#timer = undefined
     const seconds = [...counts].flatMap(([eventId, ofEvent]) =>
-      [...ofEvent].map(([second, outcomes]) => ({
-        eventId,
-        second,
-        outcomes,
-        rejected: rejectedOf(outcomes),
-      })),
+      [...ofEvent].map(([second, outcomes]) => ({ eventId, second, outcomes })),
     )
     try {
       await this.#scripts.countOutcomes(seconds)
@@ -84,10 +79,6 @@ function getOrAdd<K, L, V>(maps: Map<K, Map<L, V>>, key: K): Map<L, V> {
   let found = maps.get(key)
   if (found === undefined) maps.set(key, (found = new Map()))
   return found
-}
-
-function rejectedOf(outcomes: ReadonlyMap<Outcome, number>): number {
-  return [...outcomes].reduce((sum, [outcome, n]) => (outcome === 'accepted' ? sum : sum + n), 0)
 }
 
 /** The counts of an event; outcomes that did not happen are left out. */

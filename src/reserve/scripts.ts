@@ -101,15 +101,13 @@ export type UnitCounts = Record<
   number
 >
 
-/** How purchase requests of one event in one second ended. */
+/** How purchase requests of one event in one second ended; all but `accepted` were rejected. */
 export interface SecondOfOutcomes {
   eventId: string
   /** Since 1970. */
   second: number
   /** Requests by the outcome's name. */
   outcomes: ReadonlyMap<string, number>
-  /** How many of them were rejected. */
-  rejected: number
 }
 
 /** Every process has added its part of a second long before. */
@@ -266,13 +264,7 @@ export const spikeScripts = {
       const k = spikeKeys(eventId)
       return [k.outcomes, k.rejectedPeak, rejectedInSecondKey(eventId, second)]
     },
-    args: ({ second, outcomes, rejected }) => [
-      second,
-      rejected,
-      SECOND_KEPT_S,
-      outcomes.size,
-      ...[...outcomes].flat(),
-    ],
+    args: ({ second, outcomes }) => [second, SECOND_KEPT_S, outcomes.size, ...[...outcomes].flat()],
     decode: oneWord('OK'),
   }),
   countUnits: defineScript({

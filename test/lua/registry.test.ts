@@ -41,7 +41,6 @@ const INPUT = {
   rids: [uuidv7()],
   second: 1,
   outcomes: new Map([['accepted', 1]]),
-  rejected: 0,
   orders: [{ rid: uuidv7(), userId: uuidv7(), quantity: 1, orderId: uuidv7(), expiresAtMs: 1 }],
 }
 

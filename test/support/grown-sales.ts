@@ -17,11 +17,18 @@ import type { spikeScripts } from '../../src/reserve/scripts.ts'
 export interface Size {
   events: number
   /**
-   * Of all events, from half the average of the first to one and a half of the last: equal ones would all make their
-   * Redis hashes larger at the same moment. Each has become an order: one in ten pends, one in ten has lapsed, the others
+   * Of all events, as `soldBy` deals them out. Each has become an order: one in ten pends, one in ten has lapsed, the others
    * are paid.
    */
   reservations: number
+}
+
+/**
+ * How many reservations the first events have together. Each has a few more than the one before, from half the average to
+ * one and a half of it: equal ones would all make their Redis hashes larger at the same moment.
+ */
+export function soldBy(nth: number, { events, reservations }: Size): number {
+  return Math.floor((reservations * nth * (events + nth)) / (2 * events ** 2))
 }
 
 /** Units of each sale, more than anybody takes. */
@@ -38,7 +45,7 @@ export async function growPostgres(databaseUrl: string, { events, reservations }
   try {
     const values = {
       events,
-      reservations,
+      sold: Array.from({ length: events + 1 }, (_, n) => soldBy(n, { events, reservations })),
       salt: randomInt(1 << 27),
       granted: GRANTED,
     }
@@ -95,16 +102,12 @@ const FUNCTIONS_SQL = `
   CREATE FUNCTION pg_temp.id_of(kind int, ms bigint, high bigint, low bigint) RETURNS uuid LANGUAGE sql IMMUTABLE AS $$
     SELECT (lpad(to_hex(ms), 12, '0') || '7' || lpad(to_hex(kind), 3, '0') || 'a'
             || lpad(to_hex(high), 7, '0') || lpad(to_hex(low), 8, '0'))::uuid
-  $$;
-  CREATE FUNCTION pg_temp.sold_by(n int, events int, total bigint) RETURNS bigint LANGUAGE sql IMMUTABLE AS $$
-    SELECT total * n * (events + n) / (2 * events::bigint * events)
   $$`
 
 const FILL_SQL = [
   `CREATE TEMP TABLE sales ON COMMIT DROP AS
    SELECT n, now() AS made_at, pg_temp.id_of(1, base_ms, :salt, n) AS event_id, pg_temp.id_of(2, base_ms, :salt, n) AS product_id,
-          pg_temp.sold_by(n - 1, :events::int, :reservations::bigint) AS sold_before,
-          pg_temp.sold_by(n, :events::int, :reservations::bigint) AS sold_then
+          (:sold::bigint[])[n] AS sold_before, (:sold::bigint[])[n + 1] AS sold_then
      FROM generate_series(1, :events::int) n,
           (SELECT floor(extract(epoch FROM now()) * 1000)::bigint - 1800000 AS base_ms) base`,
   `CREATE TEMP TABLE sold ON COMMIT DROP AS

@@ -86,7 +86,11 @@ export async function applyOrdered(
 ): Promise<void> {
   const live = verdicts.filter((verdict) => verdict.live)
   const byEvent = new Map<string, Ordered[]>()
-  for (const order of live) byEvent.set(order.eventId, [...(byEvent.get(order.eventId) ?? []), order])
+  for (const order of live) {
+    const known = byEvent.get(order.eventId)
+    if (known === undefined) byEvent.set(order.eventId, [order])
+    else known.push(order)
+  }
   const confirmed = scripts.confirm([...byEvent].map(([eventId, orders]) => ({ eventId, orders })))
   const paid = live.filter((order) => order.paid).map((order) => scripts.markPaid(order))
   await Promise.all([confirmed, ...paid])

@@ -6,11 +6,10 @@
 -- KEYS[2] its rejected peak
 -- KEYS[3] what was rejected in this second; the same of others follow
 -- ARGV[1] second since 1970
--- ARGV[2] number of requests that were rejected in it
--- ARGV[3] seconds for which KEYS[3] is kept
--- ARGV[4] number of outcomes
--- ARGV[5] outcome
--- ARGV[6] number of requests that ended so; its other outcomes follow, and then the same of the next event
+-- ARGV[2] seconds for which KEYS[3] is kept
+-- ARGV[3] number of outcomes
+-- ARGV[4] outcome; all but "accepted" are rejections
+-- ARGV[5] number of requests that ended so; its other outcomes follow, and then the same of the next event
 --
 -- Replies:
 --   OK           all of it was counted
@@ -24,13 +23,15 @@ end
 local function count(k, a)
   if broken(redis.pcall('HLEN', KEYS[k + 1])) then return { 'CORRUPT', KEYS[k + 1] } end
   if broken(redis.pcall('ZCARD', KEYS[k + 2])) then return { 'CORRUPT', KEYS[k + 2] } end
-  for i = a, a + 2 * (ARGV[a + 4] - 1), 2 do
-    redis.call('HINCRBY', KEYS[k + 1], ARGV[i + 5], ARGV[i + 6])
+  local rejected = 0
+  for i = a, a + 2 * (ARGV[a + 3] - 1), 2 do
+    redis.call('HINCRBY', KEYS[k + 1], ARGV[i + 4], ARGV[i + 5])
+    if ARGV[i + 4] ~= 'accepted' then rejected = rejected + ARGV[i + 5] end
   end
-  if tonumber(ARGV[a + 2]) > 0 then
-    local rejected = redis.call('INCRBY', KEYS[k + 3], ARGV[a + 2])
-    redis.call('EXPIRE', KEYS[k + 3], ARGV[a + 3])
-    redis.call('ZADD', KEYS[k + 2], 'GT', rejected, ARGV[a + 1])
+  if rejected > 0 then
+    local total = redis.call('INCRBY', KEYS[k + 3], rejected)
+    redis.call('EXPIRE', KEYS[k + 3], ARGV[a + 2])
+    redis.call('ZADD', KEYS[k + 2], 'GT', total, ARGV[a + 1])
     redis.call('ZREMRANGEBYRANK', KEYS[k + 2], 0, -2)
   end
   return { 'OK' }
@@ -39,6 +40,6 @@ end
 local replies, a = {}, 0
 for k = 0, #KEYS - 1, 3 do
   replies[#replies + 1] = count(k, a)
-  a = a + 4 + 2 * ARGV[a + 4]
+  a = a + 3 + 2 * ARGV[a + 3]
 end
 return replies

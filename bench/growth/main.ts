@@ -1,8 +1,8 @@
 /**
- * `npm run growth`: what changes when sales, buyers, reservations and orders grow. Two sizes of everything stand side by
- * side and are measured turn by turn, so that a machine that slows down slows both.
+ * `npm run growth`: what changes when sales, buyers, reservations and orders grow. Sizes of everything stand side by side
+ * and are measured turn by turn, so that a machine that slows down slows all.
  *
- *   --big   1,000,000 orders of 1,000 sales instead of 100,000 of 100, beside 1,000 of 1
+ *   --big   1,000,000 orders of 1,000 sales instead of 100,000 of 100, beside 1,000 of 1, and 1,000 of as many sales
  *   --rounds N   of each measurement (default 9)         --json FILE   writes everything
  *
  * Needs `redis-server`, and PostgreSQL on this machine, as Linux has it: their processor time is read.
@@ -15,13 +15,13 @@ import { loadEnvFile } from '../../src/platform/config.ts'
 import { Cleanup, runCommand } from '../../tools/lib/command.ts'
 import { build, provideEnvironment } from '../../tools/lib/set-up.ts'
 import { describeMachine, machineLine } from '../lib/machine.ts'
-import { costOnNewSale, purchaseCost, settled, warmUp } from '../lib/purchase-cost.ts'
+import { costOnNewSales, purchaseCost, settled, warmUp } from '../lib/purchase-cost.ts'
 import type { BenchWorld, Sample } from '../ratio.ts'
 import { waitingBytes } from './memory.ts'
-import { openSteps, orderCosts } from './orders.ts'
+import { forgetOrders, openSteps, orderCosts } from './orders.ts'
 import { readingCosts } from './plans.ts'
-import { openSide, type Side } from './side.ts'
-import { bytesTable, costTable, planTable, type CostRound } from './tables.ts'
+import { openSide, resetRedis } from './side.ts'
+import { bytesTable, costTable, planTable, type CostRound, type Sides } from './tables.ts'
 
 const SMALL: Size = { events: 1, reservations: 1_000 }
 const QUICK: Size = { events: 100, reservations: 100_000 }
@@ -49,17 +49,17 @@ await runCommand(async (cleanup, signal) => {
   const machine = machineLine(await describeMachine(env))
   say(machine)
   const world: BenchWorld = { env, seconds: 0, big: values.big, say, cleanup: (step) => cleanup.add(step) }
-  const big = await openSide(world, 'big', values.big ? BIG : QUICK)
+  const size = values.big ? BIG : QUICK
+  const big = await openSide(world, 'big', size)
+  const many = await openSide(world, 'many', { ...SMALL, events: size.events })
   const small = await openSide(world, 'small', SMALL)
-  const costs = [
-    ...(await ordersOf(world, { big, small }, rounds)),
-    ...(await purchasesOf({ big, small }, rounds)),
-  ]
+  const sides = { small, many, big }
+  const costs = [...(await ordersOf(world, sides, rounds)), ...(await purchasesOf(sides, rounds))]
   const waiting = await waitingBytes(world, small)
   await retireSales(big.arena.config.databaseUrl)
   const plans = { small: await readingCosts(world, small), big: await readingCosts(world, big) }
   process.stdout.write(
-    [machine, costTable(costs, { big, small }), planTable(plans, { big, small }), bytesTable(big, waiting)]
+    [machine, costTable(costs, sides), planTable(plans, { big, small }), bytesTable(big, waiting)]
       .map((text) => `\n${text}\n`)
       .join(''),
   )
@@ -71,62 +71,61 @@ await runCommand(async (cleanup, signal) => {
   return 0
 })
 
-interface Sides {
-  big: Side
-  small: Side
-}
-
-/** Orders made and closed. On the small side, and on the big one where they are not spread, every round has a new sale. */
-async function ordersOf(world: BenchWorld, { big, small }: Sides, rounds: number): Promise<CostRound[]> {
+/** Orders made and closed. On one sale, every round has a new one. */
+async function ordersOf(world: BenchWorld, sides: Sides, rounds: number): Promise<CostRound[]> {
   const own = new Cleanup()
   world.cleanup(() => own.run())
   const within = { ...world, cleanup: (step: () => unknown) => own.add(step) }
-  const steps = { big: await openSteps(within, big), small: await openSteps(within, small) }
-  const onNewSale = async (side: keyof Sides) => {
-    const { arena } = steps[side].side
+  const steps = {
+    small: await openSteps(within, sides.small),
+    many: await openSteps(within, sides.many),
+    big: await openSteps(within, sides.big),
+  }
+  const onNewSale = async (side: 'small' | 'big') => {
+    const { arena } = sides[side]
     const eventId = await arena.openSale(1_000_000)
     const costs = await orderCosts(steps[side], [eventId], 0)
-    await forgetOrders(arena, eventId)
+    await forgetOrders(sides[side], [eventId])
+    await arena.forgetSale(eventId)
+    return costs
+  }
+  const onMany = async () => {
+    const costs = await orderCosts(steps.many, sides.many.events, 0)
+    await forgetOrders(sides.many, sides.many.events)
+    await resetRedis(sides.many)
     return costs
   }
   const found: CostRound[] = []
   for (let round = -1; round < rounds; round++) {
-    const [reference, alone] = [await onNewSale('small'), await onNewSale('big')]
-    const spread = await orderCosts(steps.big, big.events, 50 + round)
+    const [small, big] = [await onNewSale('small'), await onNewSale('big')]
+    const [many, spread] = [await onMany(), await orderCosts(steps.big, sides.big.events, 50 + round)]
     if (round < 0) continue // processes get cheaper for a while
     for (const [what, of] of [
       ['order made', 'made'],
       ['order closed', 'closed'],
     ] as const)
-      found.push({ what, small: reference[of], big: alone[of], spread: spread[of] })
+      found.push({ what, small: small[of], many: many[of], big: big[of], spread: spread[of] })
     world.say(`orders, round ${round + 1}: ${lineOf(found.slice(-2))}`)
   }
   await own.run()
   return found
 }
 
-async function forgetOrders(arena: Side['arena'], eventId: string): Promise<void> {
-  const { knex } = arena
-  const orders = knex('orders').where('event_id', eventId).select('id')
-  const rids = knex('reservations').where('event_id', eventId).select('rid')
-  await knex('outbox').whereIn('key', orders).orWhereIn('key', rids).delete()
-  await knex('order_items').whereIn('order_id', orders).delete()
-  await knex('spike_orders').where('event_id', eventId).delete()
-  await knex('orders').where('event_id', eventId).delete()
-  await knex('reservations').where('event_id', eventId).delete()
-  await arena.forgetSale(eventId)
-}
-
-async function purchasesOf({ big, small }: Sides, rounds: number): Promise<CostRound[]> {
-  await warmUp(big)
-  await warmUp(small)
+async function purchasesOf({ big, many, small }: Sides, rounds: number): Promise<CostRound[]> {
+  for (const side of [big, many, small]) await warmUp(side)
   await settled(big.arena)
   const found: CostRound[] = []
   let tries = 0
+  const onMany = async () => {
+    await resetRedis(many)
+    await settled(many.arena)
+    return purchaseCost(many, many.events, 0)
+  }
   const take = async () => ({
     what: 'purchase accepted',
-    small: await costOnNewSale(small, SMALL.reservations),
-    big: await costOnNewSale(big, SMALL.reservations),
+    small: await costOnNewSales(small, SMALL),
+    big: await costOnNewSales(big, SMALL),
+    many: await onMany(),
     spread: await purchaseCost(big, big.events, tries),
   })
   for (; found.length <= rounds; tries++) {
@@ -144,6 +143,9 @@ async function purchasesOf({ big, small }: Sides, rounds: number): Promise<CostR
 function lineOf(rounds: readonly CostRound[]): string {
   const us = ({ value }: Sample) => Math.round(value)
   return rounds
-    .map(({ what, small, big, spread }) => `${what} ${us(small)} : ${us(big)}, spread ${us(spread)} us`)
+    .map(
+      ({ what, small, many, big, spread }) =>
+        `${what} ${us(small)} : ${us(big)}, on all ${us(many)} : ${us(spread)} us`,
+    )
     .join('; ')
 }

@@ -13,7 +13,7 @@ import type { BenchWorld, Sample } from '../ratio.ts'
 import type { Side } from './side.ts'
 
 /** Orders of a measurement. */
-const ORDERS = 2_000
+const ORDERS = 5_000
 /** As in the workers process. */
 const CONCURRENCY = 250
 const NOT_LONGER_MS = 60_000
@@ -75,6 +75,26 @@ export async function orderCosts(
     ids.map((id) => ({ order_id: id })),
   )
   return { made, closed }
+}
+
+/** Forgets what PostgreSQL knows of the orders that were measured, of these events. */
+export async function forgetOrders({ arena, buyers }: Side, events: readonly string[]): Promise<void> {
+  const { knex } = arena
+  const [{ rids, ids }] = await knex('reservations')
+    .leftJoin('orders', 'orders.reservation_id', 'reservations.rid')
+    .whereIn('reservations.event_id', events)
+    .whereIn(
+      'reservations.user_id',
+      buyers.slice(0, ORDERS).map((buyer) => buyer.user_id),
+    )
+    .select(knex.raw('array_agg(rid) AS rids, array_agg(orders.id) AS ids'))
+  await knex('outbox')
+    .whereIn('key', [...ids, ...rids])
+    .delete()
+  await knex('order_items').whereIn('order_id', ids).delete()
+  await knex('spike_orders').whereIn('reservation_id', rids).delete()
+  await knex('orders').whereIn('id', ids).delete()
+  await knex('reservations').whereIn('rid', rids).delete()
 }
 
 /** Reservations in Redis and in the inbox. */

@@ -59,6 +59,12 @@ export async function openSide(world: BenchWorld, name: string, size: Size): Pro
   }
 }
 
+/** Brings Redis back to what PostgreSQL says. */
+export async function resetRedis({ arena, events }: Side): Promise<void> {
+  for (const eventId of events) await arena.forgetSale(eventId)
+  await growRedis(arena, events)
+}
+
 /** Starts one more API process, on a port that is free now; it is stopped with the world, or before. */
 export async function startApi(
   world: BenchWorld,

@@ -1,6 +1,7 @@
 /** What accepted purchases cost, by the processor time that the API, its Redis and the broker have taken for them. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { v7 as uuidv7 } from 'uuid'
+import { soldBy, type Size } from '../../test/support/grown-sales.ts'
 import type { LoadBuyer } from '../../tools/lib/buyers.ts'
 import { infoField } from '../../src/platform/redis/info.ts'
 import type { Sample } from '../ratio.ts'
@@ -29,8 +30,15 @@ export interface PurchaseSide {
 /** Of the reservations of a sale that has run for a while, one in so many. */
 const LAPSED = 10
 
-/** Opens a sale and fills it with reservations that have become orders, and have lapsed or live. */
-export async function openFilledSale(arena: Arena, reservations: number): Promise<string> {
+/** Opens sales and fills them with reservations that have become orders, and have lapsed or live. @returns their events */
+export async function openFilledSales(arena: Arena, size: Size): Promise<string[]> {
+  const eventIds: string[] = []
+  for (let nth = 1; nth <= size.events; nth++)
+    eventIds.push(await openFilledSale(arena, soldBy(nth, size) - soldBy(nth - 1, size)))
+  return eventIds
+}
+
+async function openFilledSale(arena: Arena, reservations: number): Promise<string> {
   const eventId = await arena.openSale(STOCK)
   const userIds = Array.from({ length: reservations }, () => uuidv7())
   const held = await reserveFor(arena, eventId, userIds)
@@ -45,15 +53,15 @@ export async function openFilledSale(arena: Arena, reservations: number): Promis
 
 /** Measures on sales of its own, and forgets them. */
 export async function warmUp(side: PurchaseSide): Promise<void> {
-  for (let i = 0; i < WARM_UPS; i++) await costOnNewSale(side, 0)
+  for (let i = 0; i < WARM_UPS; i++) await costOnNewSales(side, { events: 1, reservations: 0 })
 }
 
-/** The cost on a sale with as many reservations, which is forgotten afterwards. */
-export async function costOnNewSale(side: PurchaseSide, reservations: number): Promise<Sample> {
-  const eventId = await openFilledSale(side.arena, reservations)
+/** The cost on new sales with as many reservations, which are forgotten afterwards. */
+export async function costOnNewSales(side: PurchaseSide, size: Size): Promise<Sample> {
+  const eventIds = await openFilledSales(side.arena, size)
   await settled(side.arena)
-  const sample = await purchaseCost(side, [eventId], 0)
-  await side.arena.forgetSale(eventId)
+  const sample = await purchaseCost(side, eventIds, 0)
+  for (const eventId of eventIds) await side.arena.forgetSale(eventId)
   return sample
 }
 

@@ -2,7 +2,7 @@ import type { Ratio } from '../ratio.ts'
 import { acceptances } from './acceptances.ts'
 import { createOrder } from './create-order.ts'
 import { durableOrders } from './durable-orders.ts'
-import { growth } from './growth.ts'
+import { growths } from './growth.ts'
 import { latencies } from './latency.ts'
 import { rejections } from './rejections.ts'
 
@@ -12,6 +12,6 @@ export const RATIOS: readonly Ratio[] = [
   ...acceptances,
   ...createOrder,
   ...durableOrders,
-  growth,
+  ...growths,
   ...latencies,
 ]

@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { readConservation } from '../../src/conservation.ts'
 import type { Invariant } from '../../src/figures/invariants.ts'
 import { spikeKeys } from '../../src/reserve/keys.ts'
+import { startHaproxy } from '../../tools/services/haproxy.ts'
 import { makeBuyers } from '../../tools/lib/buyers.ts'
 import { startProcess } from '../../tools/lib/processes.ts'
 import { judge, readTold } from '../../tools/check/invariants.ts'
@@ -20,6 +21,8 @@ export interface CourseOptions {
   /** Offered purchases, as a multiple of what is accepted at most. */
   factor: number
   connections: number
+  /** Whether the crowd comes through HAProxy. */
+  proxy: boolean
 }
 
 export interface Course {
@@ -55,7 +58,11 @@ export async function runCourse(world: BenchWorld, options: CourseOptions): Prom
     (['api', 'workers'] as const).map((role) => startProcess(role, arena.env, LOGS)),
   )
   for (const process of [api, workers]) world.cleanup(() => process?.stop())
-  const capacity = await measureCapacity(world, arena)
+  const apiUrl = `http://127.0.0.1:${arena.config.port}`
+  const proxy = options.proxy ? await startHaproxy(apiUrl, world.env, world.say) : undefined
+  world.cleanup(() => proxy?.stop())
+  const shop = `${proxy?.url ?? apiUrl}/api/v1`
+  const capacity = await measureCapacity(world, arena, shop)
   const phases = phasesOf(capacity, options)
   const [rest, steady, overload, calm] = phases
   world.say(
@@ -68,10 +75,15 @@ export async function runCourse(world: BenchWorld, options: CourseOptions): Prom
   )
   const buyers = await makeBuyers(arena.knex, arena.config.jwtSecret, Math.ceil(taken))
   const eventId = await arena.openSale(buyers.length)
-  const watch = new Watch(arena, eventId, { API: api?.pid ?? 0, workers: workers?.pid ?? 0 })
+  const proxyPid = proxy?.pid()
+  const watch = new Watch(arena, eventId, {
+    API: api?.pid ?? 0,
+    workers: workers?.pid ?? 0,
+    ...(proxyPid === undefined ? {} : { proxy: proxyPid }),
+  })
   const flood = await runFlood(
     {
-      url: ordersUrl(apiOf(arena), eventId),
+      url: ordersUrl(shop, eventId),
       tokens: buyers.map((buyer) => buyer.access_token),
       connections: options.connections,
       asks: ASKS,
@@ -94,10 +106,6 @@ export async function runCourse(world: BenchWorld, options: CourseOptions): Prom
   }
 }
 
-function apiOf({ config }: Arena): string {
-  return `http://127.0.0.1:${config.port}/api/v1`
-}
-
 type Phases = readonly [rest: FloodPhase, steady: FloodPhase, overload: FloodPhase, calm: FloodPhase]
 
 function phasesOf({ acceptedPerS }: Capacity, { seconds, factor }: CourseOptions): Phases {
@@ -109,13 +117,13 @@ function phasesOf({ acceptedPerS }: Capacity, { seconds, factor }: CourseOptions
   ]
 }
 
-async function measureCapacity(world: BenchWorld, arena: Arena): Promise<Capacity> {
+async function measureCapacity(world: BenchWorld, arena: Arena, shop: string): Promise<Capacity> {
   const buyers = await makeBuyers(arena.knex, arena.config.jwtSecret, MEASURE_S * BUYERS_A_SECOND)
   const headers = bearerHeaders(buyers)
   const run = async (seconds: number) => {
     const eventId = await arena.openSale(buyers.length)
     const result = await runJob('closed.ts', {
-      url: ordersUrl(apiOf(arena), eventId),
+      url: ordersUrl(shop, eventId),
       method: 'POST',
       headers,
       once: true,

@@ -3,6 +3,7 @@
  *
  *   --seconds N      of the overload (default 60)     --factor N   offered : accepted at most (5)
  *   --connections N  of the crowd (2000)              --json FILE  writes all figures
+ *   --proxy          the crowd comes through HAProxy, as proxy/haproxy.cfg sets it up
  *
  * A goal that is missed is said and changes nothing else: this is no test. Exits 1 when nothing could be measured.
  */
@@ -62,6 +63,7 @@ function readOptions() {
       seconds: { type: 'string', default: '60' },
       factor: { type: 'string', default: '5' },
       connections: { type: 'string', default: '2000' },
+      proxy: { type: 'boolean', default: false },
       json: { type: 'string' },
     },
   })
@@ -69,6 +71,7 @@ function readOptions() {
     seconds: whole('seconds', values.seconds),
     factor: whole('factor', values.factor),
     connections: whole('connections', values.connections),
+    proxy: values.proxy,
     json: values.json,
   }
 }

@@ -8,7 +8,7 @@ import { spikeKeys } from '../../src/reserve/keys.ts'
 import { onlyServer, type Arena } from '../lib/arena.ts'
 import { listenerOf, useOf, type ProcessUse } from '../lib/proc.ts'
 
-export const WATCHED = ['API', 'workers', 'generator', 'RabbitMQ', 'Redis'] as const
+export const WATCHED = ['API', 'workers', 'proxy', 'generator', 'RabbitMQ', 'Redis'] as const
 export type Watched = (typeof WATCHED)[number]
 
 export interface Look {
@@ -37,7 +37,7 @@ export class Watch {
   #over = false
   #looking: Promise<void> = Promise.resolve()
 
-  constructor(arena: Arena, eventId: string, pids: { API: number; workers: number }) {
+  constructor(arena: Arena, eventId: string, pids: Partial<Record<Watched, number>>) {
     this.#arena = arena
     this.#eventId = eventId
     const [rabbit, redis] = [listenerOf(arena.config.amqpUrl), listenerOf(arena.config.redisUrl)]

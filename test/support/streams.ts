@@ -25,7 +25,11 @@ export interface Stream {
 }
 
 /** Opens a stream that has to be there. */
-export async function openStream(world: World, rid: string, buyer: LoadBuyer): Promise<Stream> {
+export async function openStream(
+  world: Pick<World, 'apiUrl'>,
+  rid: string,
+  buyer: LoadBuyer,
+): Promise<Stream> {
   const abort = new AbortController()
   const response = await fetch(`${world.apiUrl}/api/v1/reservations/${rid}/stream`, {
     headers: { authorization: `Bearer ${buyer.access_token}` },

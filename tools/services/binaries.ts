@@ -1,7 +1,7 @@
 import { accessSync, constants, existsSync, readdirSync, realpathSync } from 'node:fs'
 import { delimiter, dirname, join } from 'node:path'
 
-export type Software = 'postgres' | 'redis' | 'rabbitmq' | 'chromium' | 'pgbouncer'
+export type Software = 'postgres' | 'redis' | 'rabbitmq' | 'chromium' | 'pgbouncer' | 'haproxy'
 
 /** A program, its helpers, and the environment that it needs to run. */
 export interface Binaries {
@@ -32,7 +32,7 @@ export function findInstalled(software: Software, path: string | undefined): Bin
   if (software === 'redis') return named(['redis-server', 'valkey-server'], path, env)
   if (software === 'postgres') return postgresIn(postgresFolders('/', path), env)
   if (software === 'chromium') return named(BROWSERS, path, env)
-  if (software === 'pgbouncer') return named(['pgbouncer'], env.PATH, env)
+  if (software === 'pgbouncer' || software === 'haproxy') return named([software], env.PATH, env)
   // The launcher in /usr/sbin switches users: the script behind it is wanted.
   const command = firstExecutable(['/usr/lib/rabbitmq/bin/rabbitmq-server', onPath('rabbitmq-server', path)])
   const epmd = firstExecutable([
@@ -55,7 +55,8 @@ export function findUnpacked(software: Software, root: string): Binaries | undef
   if (software === 'redis') return named(['redis-server'], bin, env)
   if (software === 'postgres') return postgresIn(postgresFolders(root, undefined), env)
   if (software === 'chromium') return named([UNPACKED_BROWSER], root, env)
-  if (software === 'pgbouncer') return named(['pgbouncer'], join(root, 'usr/sbin'), env)
+  if (software === 'pgbouncer' || software === 'haproxy')
+    return named([software], join(root, 'usr/sbin'), env)
   const command = firstExecutable([join(root, 'usr/lib/rabbitmq/bin/rabbitmq-server')])
   const epmd = firstExecutable(erlangFolders(root).map((folder) => join(folder, 'epmd')))
   return command === undefined || epmd === undefined ? undefined : { command, helpers: { epmd }, env }

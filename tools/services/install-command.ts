@@ -10,6 +10,7 @@ const MANAGERS: { tool: string; install: string; packages: Record<Software, stri
       rabbitmq: 'rabbitmq-server',
       chromium: 'chromium',
       pgbouncer: 'pgbouncer',
+      haproxy: 'haproxy',
     },
   },
   {
@@ -21,6 +22,7 @@ const MANAGERS: { tool: string; install: string; packages: Record<Software, stri
       rabbitmq: 'rabbitmq-server',
       chromium: 'chromium',
       pgbouncer: 'pgbouncer',
+      haproxy: 'haproxy',
     },
   },
   {
@@ -32,6 +34,7 @@ const MANAGERS: { tool: string; install: string; packages: Record<Software, stri
       rabbitmq: 'rabbitmq',
       chromium: 'chromium',
       pgbouncer: 'pgbouncer',
+      haproxy: 'haproxy',
     },
   },
   {
@@ -43,6 +46,7 @@ const MANAGERS: { tool: string; install: string; packages: Record<Software, stri
       rabbitmq: 'rabbitmq-server',
       chromium: 'chromium',
       pgbouncer: 'pgbouncer',
+      haproxy: 'haproxy',
     },
   },
   {
@@ -54,6 +58,7 @@ const MANAGERS: { tool: string; install: string; packages: Record<Software, stri
       rabbitmq: 'rabbitmq',
       chromium: 'chromium',
       pgbouncer: 'pgbouncer',
+      haproxy: 'haproxy',
     },
   },
 ]

@@ -13,6 +13,7 @@ const PACKAGES: Record<Software, string> = {
   rabbitmq: 'rabbitmq-server',
   chromium: 'chromium',
   pgbouncer: 'pgbouncer',
+  haproxy: 'haproxy',
 }
 
 // The C library always is the system's: it must fit the system's loader.

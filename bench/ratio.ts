@@ -15,9 +15,9 @@ export interface BenchWorld {
   /** True with `--big`: the sizes of the goal itself instead of the quick ones. */
   big: boolean
   /** A progress line on stderr. */
-  say(line: string): void
+  say: (line: string) => void
   /** Registers something to undo at the end, also when the ratio fails; runs last-in, first-out. */
-  cleanup(task: () => unknown): void
+  cleanup: (task: () => unknown) => void
 }
 
 export type RatioId = 'P1' | 'P2' | 'P3' | 'P4' | 'P5' | 'P6'

@@ -119,7 +119,8 @@ async function purchasesOf({ big, many, small }: Sides, rounds: number): Promise
   const onMany = async () => {
     await resetRedis(many)
     await settled(many.arena)
-    return purchaseCost(many, many.events, 0)
+    await purchaseCost(many, many.events, 0) // the big side was at its events before, too
+    return purchaseCost(many, many.events, 1)
   }
   const take = async () => ({
     what: 'purchase accepted',

@@ -15,7 +15,11 @@ interface DoorDependencies extends RefusalDependencies {
   answerKnown: Door['answerKnown']
 }
 
-const PURCHASE = new RegExp(`^${API_PREFIX}${CONTRACT.buy.path.replaceAll(/:\w+/g, '[^/?]+')}(?:[?]|$)`)
+/** In every spelling that the router takes. */
+const PURCHASE = new RegExp(
+  `^${API_PREFIX}${CONTRACT.buy.path.replaceAll(/:\w+/g, '[^/?]+')}/?(?:[?]|$)`,
+  'i',
+)
 
 /**
  * A purchase that has not begun has lost nothing: it is turned away before requests of those who have a reservation, and

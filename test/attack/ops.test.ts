@@ -125,7 +125,7 @@ describe('attacks on what is shipped', () => {
   attack('the ports of docker-compose.yml: on loopback only, stores on none', async () => {
     const compose = read('docker-compose.yml')
     const published = [...compose.matchAll(/^ +ports: (.*)$/gm)].map((match) => match[1] ?? '')
-    expect(published).to.have.length(6)
+    expect(published).to.have.length(7)
     for (const ports of published) expect(ports).to.match(/^\['127\.0\.0\.1:[^,]*'\]$/)
     expect(compose.match(/ports/g), 'in another form').to.have.length(published.length)
     for (const store of ['postgres', 'redis', 'queue-redis']) {

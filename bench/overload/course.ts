@@ -9,7 +9,7 @@ import { startProcess } from '../../tools/lib/processes.ts'
 import { judge, readTold } from '../../tools/check/invariants.ts'
 import { openQueueReader } from '../../tools/check/queues.ts'
 import { LOGS, openArena, type Arena } from '../lib/arena.ts'
-import { runFlood, runJob } from '../lib/child.ts'
+import { runFlood, runJob, startReference, type Reference } from '../lib/child.ts'
 import { acceptedOf, bearerHeaders, CONNECTIONS, ordersUrl } from '../lib/shop.ts'
 import type { FloodPhase, FloodResult } from '../load/flood.ts'
 import type { BenchWorld } from '../ratio.ts'
@@ -23,6 +23,8 @@ export interface CourseOptions {
   connections: number
   /** Whether the crowd comes through HAProxy. */
   proxy: boolean
+  /** Whether bare Koa with a purchase's duties stands in the place of the API, which is the limit of the machine. */
+  bare: boolean
 }
 
 export interface Course {
@@ -54,14 +56,14 @@ const SETTLED_WITHIN_MS = 120_000
 
 export async function runCourse(world: BenchWorld, options: CourseOptions): Promise<Course> {
   const arena = await openArena(world)
-  const [api, workers] = await Promise.all(
-    (['api', 'workers'] as const).map((role) => startProcess(role, arena.env, LOGS)),
-  )
-  for (const process of [api, workers]) world.cleanup(() => process?.stop())
-  const apiUrl = `http://127.0.0.1:${arena.config.port}`
-  const proxy = options.proxy ? await startHaproxy(apiUrl, world.env, world.say) : undefined
+  const [api, workers] = await Promise.all([
+    options.bare ? startBare(arena) : startApi(arena),
+    startProcess('workers', arena.env, LOGS),
+  ])
+  for (const process of [api, workers]) world.cleanup(() => process.stop())
+  const proxy = options.proxy ? await startHaproxy(api.url, world.env, world.say) : undefined
   world.cleanup(() => proxy?.stop())
-  const shop = `${proxy?.url ?? apiUrl}/api/v1`
+  const shop = `${proxy?.url ?? api.url}/api/v1`
   const capacity = await measureCapacity(world, arena, shop)
   const phases = phasesOf(capacity, options)
   const [rest, steady, overload, calm] = phases
@@ -76,17 +78,18 @@ export async function runCourse(world: BenchWorld, options: CourseOptions): Prom
   const buyers = await makeBuyers(arena.knex, arena.config.jwtSecret, Math.ceil(taken))
   const eventId = await arena.openSale(buyers.length)
   const proxyPid = proxy?.pid()
-  const watch = new Watch(arena, eventId, {
-    API: api?.pid ?? 0,
-    workers: workers?.pid ?? 0,
+  const pids = {
+    API: api.pid,
+    workers: workers.pid,
     ...(proxyPid === undefined ? {} : { proxy: proxyPid }),
-  })
+  }
+  const watch = new Watch(arena, eventId, pids, options.bare ? undefined : `${api.url}/metrics`)
   const flood = await runFlood(
     {
       url: ordersUrl(shop, eventId),
       tokens: buyers.map((buyer) => buyer.access_token),
       connections: options.connections,
-      asks: ASKS,
+      asks: options.bare ? 0 : ASKS,
       phases,
     },
     (pid) => {
@@ -104,6 +107,15 @@ export async function runCourse(world: BenchWorld, options: CourseOptions): Prom
     decisions: await decisionsOf(arena, eventId, flood.beganAt, phases),
     ...(await reckon(arena, eventId, flood.told)),
   }
+}
+
+async function startApi({ env, config }: Arena): Promise<Reference> {
+  const { pid, stop } = await startProcess('api', env, LOGS)
+  return { url: `http://127.0.0.1:${config.port}`, pid, stop: async () => void (await stop()) }
+}
+
+function startBare({ env }: Arena): Promise<Reference> {
+  return startReference('accept.ts', { ...env, DUTIES: 'all', PREFIX: '/api/v1' })
 }
 
 type Phases = readonly [rest: FloodPhase, steady: FloodPhase, overload: FloodPhase, calm: FloodPhase]

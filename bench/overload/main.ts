@@ -4,6 +4,7 @@
  *   --seconds N      of the overload (default 60)     --factor N   offered : accepted at most (5)
  *   --connections N  of the crowd (2000)              --json FILE  writes all figures
  *   --proxy          the crowd comes through HAProxy, as proxy/haproxy.cfg sets it up
+ *   --bare           the limit: bare Koa with a purchase's duties in the place of the API, and nobody asks for reservations
  *
  * A goal that is missed is said and changes nothing else: this is no test. Exits 1 when nothing could be measured.
  */
@@ -64,6 +65,7 @@ function readOptions() {
       factor: { type: 'string', default: '5' },
       connections: { type: 'string', default: '2000' },
       proxy: { type: 'boolean', default: false },
+      bare: { type: 'boolean', default: false },
       json: { type: 'string' },
     },
   })
@@ -72,6 +74,7 @@ function readOptions() {
     factor: whole('factor', values.factor),
     connections: whole('connections', values.connections),
     proxy: values.proxy,
+    bare: values.bare,
     json: values.json,
   }
 }

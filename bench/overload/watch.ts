@@ -17,7 +17,7 @@ export interface Look {
   uses: Partial<Record<Watched, ProcessUse>>
   redisMb: number
   queueRedisMb: number
-  /** Event loop of the API, p99 since the look before. */
+  /** Event loop of the API, p99 since the look before; NaN for one that does not tell. */
   lagMs: number
   /** Messages that no bridge has taken. */
   messages: number
@@ -34,11 +34,19 @@ export class Watch {
   readonly #arena: Arena
   readonly #eventId: string
   readonly #pids: Partial<Record<Watched, number>>
+  readonly #metricsUrl: string | undefined
   #over = false
   #looking: Promise<void> = Promise.resolve()
 
-  constructor(arena: Arena, eventId: string, pids: Partial<Record<Watched, number>>) {
+  /** @param metricsUrl of the API; undefined for one that has no metrics */
+  constructor(
+    arena: Arena,
+    eventId: string,
+    pids: Partial<Record<Watched, number>>,
+    metricsUrl: string | undefined,
+  ) {
     this.#arena = arena
+    this.#metricsUrl = metricsUrl
     this.#eventId = eventId
     const [rabbit, redis] = [listenerOf(arena.config.amqpUrl), listenerOf(arena.config.redisUrl)]
     this.#pids = {
@@ -91,8 +99,8 @@ export class Watch {
 
   /** Scraped over a new connection each time: that probes get in is seen here too. */
   async #lagMs(): Promise<number> {
-    const { port } = this.#arena.config
-    const reply = await fetch(`http://127.0.0.1:${port}/metrics`, { headers: { connection: 'close' } })
+    if (this.#metricsUrl === undefined) return NaN
+    const reply = await fetch(this.#metricsUrl, { headers: { connection: 'close' } })
     if (!reply.ok) throw new Error(`the API refused a probe with ${reply.status}`)
     return Number(/^nodejs_eventloop_lag_p99_seconds (\S+)/m.exec(await reply.text())?.[1]) * 1_000
   }

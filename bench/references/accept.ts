@@ -1,7 +1,8 @@
 /**
  * Reference: bare Koa doing the same script and the same confirmed publish as a purchase, and nothing else. It believes
  * whoever says who he is, signs nothing, counts nothing and notes no confirm; libraries and their settings are those of
- * the product. With DUTIES=all it is the limit: bare Koa with what the contract asks of an answer besides.
+ * the product. With DUTIES=all it is the limit: bare Koa with what the contract asks of an answer besides. PREFIX is put
+ * before its path.
  */
 import { randomUUID } from 'node:crypto'
 import { readFileSync } from 'node:fs'
@@ -11,7 +12,15 @@ import { Redis } from 'ioredis'
 import Koa from 'koa'
 import { allDuties, NO_DUTIES } from './duties.ts'
 
-const { REDIS_URL = '', AMQP_URL = '', NAMESPACE = '', JWT_SECRET = '', DUTIES, PORT } = process.env
+const {
+  REDIS_URL = '',
+  AMQP_URL = '',
+  NAMESPACE = '',
+  JWT_SECRET = '',
+  DUTIES,
+  PREFIX = '',
+  PORT,
+} = process.env
 
 const redis = new Redis(REDIS_URL, { enableAutoPipelining: true })
 redis.defineCommand('reserve', {
@@ -48,7 +57,8 @@ function publish(messageId: string, message: object): Promise<void> {
 }
 
 const router = new Router()
-router.post('/spike-events/:id/orders', async (ctx) => {
+router.get('/healthz', (ctx) => void (ctx.body = 'ok'))
+router.post(`${PREFIX}/spike-events/:id/orders`, async (ctx) => {
   const eventId = ctx.params.id ?? ''
   const userId = duties.userOf(ctx)
   const rid = duties.ridOf(eventId, userId)

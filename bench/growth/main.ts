@@ -20,8 +20,8 @@ import type { BenchWorld, Sample } from '../ratio.ts'
 import { waitingBytes } from './memory.ts'
 import { forgetOrders, openSteps, orderCosts } from './orders.ts'
 import { readingCosts } from './plans.ts'
-import { openSide, resetRedis } from './side.ts'
-import { bytesTable, costTable, planTable, type CostRound, type Sides } from './tables.ts'
+import { openSide, resetRedis, type Sides } from './side.ts'
+import { bytesTable, costTable, planTable, type CostRound } from './tables.ts'
 
 const SMALL: Size = { events: 1, reservations: 1_000 }
 const QUICK: Size = { events: 100, reservations: 100_000 }

@@ -21,6 +21,14 @@ export interface Side {
   bytes: Bytes
 }
 
+/** All sizes that stand beside each other. */
+export interface Sides {
+  small: Side
+  /** As few orders as the small one has, of as many sales as the big one has. */
+  many: Side
+  big: Side
+}
+
 /** What is kept for each of them. */
 export interface Bytes {
   redisPerReservation: number

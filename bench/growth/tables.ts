@@ -4,7 +4,7 @@ import { textTable } from '../lib/table.ts'
 import type { Sample } from '../ratio.ts'
 import type { WaitingBytes } from './memory.ts'
 import type { Cost } from './plans.ts'
-import type { Side } from './side.ts'
+import type { Side, Sides } from './side.ts'
 
 /** One measurement of each kind. */
 export interface CostRound {
@@ -20,12 +20,6 @@ export interface CostRound {
 }
 
 type Kind = Exclude<keyof CostRound, 'what'>
-
-export interface Sides {
-  small: Side
-  many: Side
-  big: Side
-}
 
 const GOAL = 1.1
 

@@ -134,7 +134,9 @@ describe('behind HAProxy', function () {
   })
 
   it('an id that a client made up is not repeated', async () => {
-    const reply = await api('GET', '/spike-events', { headers: { 'x-request-id': 'harmless-id, x"}' } })
+    const raw = JSON.stringify({ email: 'x'.repeat(20_000) })
+    const reply = await api('POST', '/auth/login', { raw, headers: { 'x-request-id': 'harmless-id, x"}' } })
+    expectRefusal(reply, 413, 'PAYLOAD_TOO_LARGE')
     expect(reply.headers.get('x-request-id')).to.match(/^[0-9a-f-]{36}$/)
   })
 
